@@ -1,0 +1,3 @@
+//! To be written.
+/// Runs the command line.
+pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }

@@ -1,0 +1,4 @@
+//! The `llm` binary; everything is in the library beside it.
+fn main() -> std::process::ExitCode {
+    llm_cli::main()
+}
