@@ -73,7 +73,11 @@ impl Secret {
     #[must_use]
     pub fn hint(&self) -> String {
         let count = self.0.chars().count();
-        if count < 12 { "…".to_owned() } else { format!("…{}", self.0.chars().skip(count - 4).collect::<String>()) }
+        if count < 12 {
+            "…".to_owned()
+        } else {
+            format!("…{}", self.0.chars().skip(count - 4).collect::<String>())
+        }
     }
 }
 
@@ -104,9 +108,12 @@ mod tests {
     #[test]
     fn a_key_names_the_first_character_that_cannot_be_sent() {
         assert_eq!(Secret::key(""), Err(InvalidSecret::Empty));
-        for (text, what, place) in
-            [("sk-1\n", "a line break", 5), ("a b", "a space", 2), ("ä", "a non-ASCII character", 1), ("x\0", "a NUL", 2)]
-        {
+        for (text, what, place) in [
+            ("sk-1\n", "a line break", 5),
+            ("a b", "a space", 2),
+            ("ä", "a non-ASCII character", 1),
+            ("x\0", "a NUL", 2),
+        ] {
             assert_eq!(Secret::key(text), Err(InvalidSecret::Character { what, place }), "{text:?}");
         }
         assert!(Secret::key("sk-proj_A.b-c=").is_ok());

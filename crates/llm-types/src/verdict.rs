@@ -86,7 +86,9 @@ impl ErrorKind {
             Self::Timeout(crate::Phase::Connect) => Verdict::FAULT,
             Self::Timeout(crate::Phase::Call) => Verdict { retryable: true, ..Verdict::FINAL },
             Self::Timeout(_) => Verdict { same_lane: Again::Once, ..Verdict::FAULT },
-            Self::RateLimited => Verdict { same_lane: Again::AfterCoolDown, breaker: false, ..Verdict::FAULT },
+            Self::RateLimited => {
+                Verdict { same_lane: Again::AfterCoolDown, breaker: false, ..Verdict::FAULT }
+            }
             Self::QuotaExhausted | Self::Authentication => {
                 Verdict { other_lane: Move::AnyLane, key: KeyFate::Parked, ..Verdict::FINAL }
             }
@@ -99,10 +101,14 @@ impl ErrorKind {
             Self::InvalidRequest | Self::ContextLength | Self::ContentFilter => Verdict::FINAL,
             Self::Protocol | Self::TooLarge => Verdict::FINAL,
             Self::Truncated => Verdict { breaker: true, retryable: true, ..Verdict::FINAL },
-            Self::Tls | Self::Redirect => Verdict { other_lane: Move::OtherEndpoint, breaker: true, ..Verdict::FINAL },
+            Self::Tls | Self::Redirect => {
+                Verdict { other_lane: Move::OtherEndpoint, breaker: true, ..Verdict::FINAL }
+            }
             // No request was made: another lane may still be free, and the driver asks each lane for its date.
             Self::Unavailable => Verdict { other_lane: Move::AnyLane, retryable: true, ..Verdict::FINAL },
-            Self::ProviderNotFound | Self::Cancelled | Self::Config | Self::Budget | Self::Internal => Verdict::FINAL,
+            Self::ProviderNotFound | Self::Cancelled | Self::Config | Self::Budget | Self::Internal => {
+                Verdict::FINAL
+            }
         }
     }
 

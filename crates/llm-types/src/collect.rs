@@ -1,0 +1,235 @@
+//! From stream events to the response a plain call would have given.
+
+use crate::extra::Extra;
+use crate::message::{Part, Reasoning};
+use crate::response::{ChatResponse, Choice};
+use crate::stream::StreamEvent;
+use crate::tool::ToolCall;
+
+/// Collects the events of one stream.
+///
+/// ```
+/// # use llm_types::{Collector, StreamEvent, FinishReason};
+/// let mut collector = Collector::new();
+/// collector.push(StreamEvent::Text { choice: 0, text: "Hel".into() });
+/// collector.push(StreamEvent::Text { choice: 0, text: "lo".into() });
+/// collector.push(StreamEvent::Finish { choice: 0, reason: FinishReason::Stop, native: None });
+/// assert_eq!(collector.finish().text(), "Hello");
+/// ```
+#[derive(Debug, Default)]
+pub struct Collector {
+    response: ChatResponse,
+    logprobs: Vec<(u32, Vec<Box<serde_json::value::RawValue>>)>,
+}
+
+impl Collector {
+    /// Nothing collected yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn choice(&mut self, index: u32) -> &mut Choice {
+        let choices = &mut self.response.choices;
+        let at = match choices.binary_search_by_key(&index, |choice| choice.index) {
+            Ok(at) => at,
+            Err(at) => {
+                choices.insert(at, Choice::new(index));
+                at
+            }
+        };
+        // `at` was found or inserted just now.
+        #[expect(clippy::indexing_slicing, reason = "the index comes from the search above")]
+        &mut choices[at]
+    }
+
+    /// Takes one event.
+    pub fn push(&mut self, event: StreamEvent) {
+        match event {
+            StreamEvent::Start { id, model, created } => {
+                let response = &mut self.response;
+                (response.id, response.model, response.created) = (id, model, created);
+            }
+            StreamEvent::Text { choice, text } => match self.choice(choice).message.parts.last_mut() {
+                Some(Part::Text { text: so_far, .. }) => so_far.push_str(&text),
+                _ => self.choice(choice).message.parts.push(Part::text(text)),
+            },
+            StreamEvent::Reasoning { choice, text } => match self.choice(choice).message.parts.last_mut() {
+                // A finished block is not added to.
+                Some(Part::Reasoning(block))
+                    if block.signature.is_none() && block.encrypted.is_none() && !block.summary =>
+                {
+                    block.text.push_str(&text);
+                }
+                _ => self.choice(choice).message.parts.push(Part::Reasoning(Reasoning::text(text))),
+            },
+            StreamEvent::ReasoningBlock { choice, block } => {
+                merge_block(&mut self.choice(choice).message.parts, *block);
+            }
+            StreamEvent::Refusal { choice, text } => match self.choice(choice).message.parts.last_mut() {
+                Some(Part::Refusal { text: so_far }) => so_far.push_str(&text),
+                _ => self.choice(choice).message.parts.push(Part::Refusal { text }),
+            },
+            StreamEvent::ToolCallStart { choice, index: _, id, name, custom, signature } => {
+                let call = ToolCall { id, name, custom, signature, ..ToolCall::default() };
+                self.choice(choice).message.parts.push(Part::ToolCall(call));
+            }
+            StreamEvent::ToolCallDelta { choice, index, arguments } => {
+                let at = usize::try_from(index).unwrap_or(usize::MAX);
+                let mut calls = self.choice(choice).message.parts.iter_mut().filter_map(|part| match part {
+                    Part::ToolCall(call) => Some(call),
+                    _ => None,
+                });
+                if let Some(call) = calls.nth(at) {
+                    call.arguments.push_str(&arguments);
+                }
+            }
+            StreamEvent::ToolCallEnd { .. } | StreamEvent::End => {}
+            StreamEvent::Logprobs { choice, logprobs } => {
+                match self.logprobs.iter_mut().find(|(index, _)| *index == choice) {
+                    Some((_, chunks)) => chunks.push(logprobs),
+                    None => self.logprobs.push((choice, vec![logprobs])),
+                }
+            }
+            StreamEvent::Usage(usage) => self.response.usage = Some(usage),
+            StreamEvent::Warning(warning) => self.response.warnings.push(warning),
+            StreamEvent::Extra { choice, name, value } => match choice {
+                Some(index) => self.choice(index).extra.insert(name, value),
+                None => self.response.extra.insert(name, value),
+            },
+            StreamEvent::Finish { choice, reason, native } => {
+                let choice = self.choice(choice);
+                (choice.finish_reason, choice.native_finish_reason) = (Some(reason), native);
+            }
+        }
+    }
+
+    /// What has come so far, without ending the collection: for a stream that broke.
+    #[must_use]
+    pub fn snapshot(&self) -> ChatResponse {
+        let copy = Self { response: self.response.clone(), logprobs: self.logprobs.clone() };
+        copy.finish()
+    }
+
+    /// The collected response.
+    #[must_use]
+    pub fn finish(mut self) -> ChatResponse {
+        for (index, chunks) in std::mem::take(&mut self.logprobs) {
+            self.choice(index).logprobs = join_logprobs(&chunks);
+        }
+        self.response
+    }
+}
+
+/// Adds a block to the reasoning so far: one with text or an encrypted block of its own stands alone, a bare signature
+/// closes the block before it.
+fn merge_block(parts: &mut Vec<Part>, block: Reasoning) {
+    if block.text.is_empty()
+        && block.encrypted.is_none()
+        && let Some(Part::Reasoning(last)) = parts.last_mut()
+    {
+        let Reasoning { signature, id, format, origin, extra, .. } = block;
+        for (to, from) in [
+            (&mut last.signature, signature),
+            (&mut last.id, id),
+            (&mut last.format, format),
+            (&mut last.origin, origin),
+        ] {
+            if from.is_some() {
+                *to = from;
+            }
+        }
+        extra.iter().for_each(|(name, value)| last.extra.insert(name, value.to_owned()));
+        return;
+    }
+    parts.push(Part::Reasoning(block));
+}
+
+/// Chunks of log probabilities are objects of lists (`{"content": […], "refusal": null}`): the lists are joined, so that
+/// the result is what a plain call gives.
+fn join_logprobs(chunks: &[Box<serde_json::value::RawValue>]) -> Option<Box<serde_json::value::RawValue>> {
+    let mut lists: Vec<(String, Option<Vec<Box<serde_json::value::RawValue>>>)> = Vec::new();
+    for chunk in chunks {
+        let Ok(members) = Extra::parse(chunk.get()) else { continue };
+        for (name, value) in members.iter() {
+            let at = lists.iter().position(|(n, _)| n == name).unwrap_or_else(|| {
+                lists.push((name.to_owned(), None));
+                lists.len() - 1
+            });
+            if let (Some((_, list)), Ok(mut more)) =
+                (lists.get_mut(at), serde_json::from_str::<Vec<_>>(value.get()))
+            {
+                list.get_or_insert_default().append(&mut more);
+            }
+        }
+    }
+    let mut joined = Extra::new();
+    for (name, list) in lists {
+        joined.set(name, &list).ok()?;
+    }
+    serde_json::value::to_raw_value(&joined).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::response::FinishReason;
+
+    #[test]
+    fn interleaved_tool_calls_keep_their_arguments_apart() {
+        let mut c = Collector::new();
+        for (index, id) in [(0, "a"), (1, "b")] {
+            let (id, name) = (id.to_owned(), "f".to_owned());
+            c.push(StreamEvent::ToolCallStart { choice: 0, index, id, name, custom: false, signature: None });
+        }
+        for (index, text) in [(1, "{\"y\""), (0, "{\"x\""), (1, ":2}"), (0, ":1}")] {
+            c.push(StreamEvent::ToolCallDelta { choice: 0, index, arguments: text.to_owned() });
+        }
+        c.push(StreamEvent::Finish { choice: 0, reason: FinishReason::ToolCalls, native: None });
+        let response = c.finish();
+        let calls: Vec<_> =
+            response.tool_calls().map(|call| (call.id.as_str(), call.arguments.as_str())).collect();
+        assert_eq!(calls, [("a", "{\"x\":1}"), ("b", "{\"y\":2}")]);
+    }
+
+    #[test]
+    fn a_signature_closes_its_block_and_choices_stay_in_order() {
+        let mut c = Collector::new();
+        c.push(StreamEvent::Text { choice: 1, text: "second".into() });
+        c.push(StreamEvent::Reasoning { choice: 0, text: "th".into() });
+        c.push(StreamEvent::Reasoning { choice: 0, text: "ink".into() });
+        let signature = Reasoning { signature: Some("sig".into()), ..Reasoning::default() };
+        c.push(StreamEvent::ReasoningBlock { choice: 0, block: Box::new(signature) });
+        c.push(StreamEvent::Reasoning { choice: 0, text: "more".into() });
+        let response = c.finish();
+        assert_eq!(response.choices.iter().map(|c| c.index).collect::<Vec<_>>(), [0, 1]);
+        let blocks: Vec<_> = response.choices[0]
+            .message
+            .parts
+            .iter()
+            .map(|part| match part {
+                Part::Reasoning(r) => (r.text.as_str(), r.signature.as_deref()),
+                _ => panic!("not reasoning"),
+            })
+            .collect();
+        assert_eq!(blocks, [("think", Some("sig")), ("more", None)]);
+    }
+
+    #[test]
+    fn chunked_logprobs_become_one_list() {
+        let raw = |text: &str| serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
+        let mut c = Collector::new();
+        c.push(StreamEvent::Logprobs { choice: 0, logprobs: raw(r#"{"content":[],"refusal":null}"#) });
+        c.push(StreamEvent::Logprobs {
+            choice: 0,
+            logprobs: raw(r#"{"content":[{"token":"a"}],"refusal":null}"#),
+        });
+        c.push(StreamEvent::Logprobs {
+            choice: 0,
+            logprobs: raw(r#"{"content":[{"token":"b"}],"refusal":null}"#),
+        });
+        let response = c.finish();
+        let joined = response.choices[0].logprobs.as_ref().unwrap().get();
+        assert_eq!(joined, r#"{"content":[{"token":"a"},{"token":"b"}],"refusal":null}"#);
+    }
+}

@@ -1,0 +1,142 @@
+//! The one grammar of streamed answers.
+//!
+//! ```text
+//! stream  = Start (delta | Usage | Warning | Extra)* End
+//! delta   = Text | Reasoning | ReasoningBlock | Refusal | ToolCallStart ToolCallDelta* ToolCallEnd | Logprobs | Finish
+//! ```
+//! Deltas of different choices may interleave. `Finish` comes once a choice, when the vendor says why it stopped;
+//! `End` comes once, after which nothing follows. A stream that is not whole ends in an error and has no `End`.
+
+use serde_json::value::RawValue;
+
+use crate::message::Reasoning;
+use crate::response::{FinishReason, Warning};
+use crate::usage::Usage;
+
+/// One piece of a streamed answer.
+#[derive(Clone, Debug)]
+pub enum StreamEvent {
+    /// The vendor accepted the request.
+    Start {
+        /// Its id of the answer.
+        id: Option<String>,
+        /// The model that answers.
+        model: Option<String>,
+        /// When, in seconds since 1970.
+        created: Option<u64>,
+    },
+    /// More text.
+    Text {
+        /// The choice it belongs to.
+        choice: u32,
+        /// The piece; never half a character.
+        text: String,
+    },
+    /// More readable reasoning.
+    Reasoning {
+        /// The choice it belongs to.
+        choice: u32,
+        /// The piece.
+        text: String,
+    },
+    /// A block of reasoning that is not plain text: a summary, a signature over the text before it, an encrypted block.
+    /// A block with text adds that text; one without text adds to the block before it.
+    ReasoningBlock {
+        /// The choice it belongs to.
+        choice: u32,
+        /// The block, or what is to be added to the last one.
+        block: Box<Reasoning>,
+    },
+    /// More of a refusal.
+    Refusal {
+        /// The choice it belongs to.
+        choice: u32,
+        /// The piece.
+        text: String,
+    },
+    /// A tool call begins.
+    ToolCallStart {
+        /// The choice it belongs to.
+        choice: u32,
+        /// Its place among the choice's calls, counted by us from 0 in order of appearance.
+        index: u32,
+        /// Its id, made up by us where the vendor gives none.
+        id: String,
+        /// The function's name.
+        name: String,
+        /// Whether it calls a free-text tool.
+        custom: bool,
+        /// A vendor's signature that must come back with the call.
+        signature: Option<String>,
+    },
+    /// More of its arguments.
+    ToolCallDelta {
+        /// The choice it belongs to.
+        choice: u32,
+        /// The call's place.
+        index: u32,
+        /// The piece of JSON text.
+        arguments: String,
+    },
+    /// The call is complete.
+    ToolCallEnd {
+        /// The choice it belongs to.
+        choice: u32,
+        /// The call's place.
+        index: u32,
+    },
+    /// Log probabilities of the tokens of a chunk, as sent.
+    Logprobs {
+        /// The choice they belong to.
+        choice: u32,
+        /// The vendor's JSON.
+        logprobs: Box<RawValue>,
+    },
+    /// Tokens used so far, or in all. The last one counts; they are never summed.
+    Usage(Usage),
+    /// Something was not done as asked, or not understood.
+    Warning(Warning),
+    /// A member of the answer that we do not know; of the whole answer where there is no choice.
+    Extra {
+        /// The choice it belongs to.
+        choice: Option<u32>,
+        /// The member's name.
+        name: String,
+        /// Its value, as sent.
+        value: Box<RawValue>,
+    },
+    /// A choice is complete.
+    Finish {
+        /// The choice.
+        choice: u32,
+        /// Why it stopped.
+        reason: FinishReason,
+        /// The vendor's own word for it.
+        native: Option<String>,
+    },
+    /// The answer is whole.
+    End,
+}
+
+impl StreamEvent {
+    /// Whether the event is content: something a reader has seen, after which a call is never made again.
+    #[must_use]
+    pub const fn is_content(&self) -> bool {
+        match self {
+            Self::Text { .. }
+            | Self::Reasoning { .. }
+            | Self::ReasoningBlock { .. }
+            | Self::Refusal { .. }
+            | Self::ToolCallStart { .. }
+            | Self::ToolCallDelta { .. }
+            | Self::ToolCallEnd { .. }
+            | Self::Finish { .. }
+            | Self::End => true,
+            Self::Start { .. }
+            | Self::Logprobs { .. }
+            | Self::Usage(_)
+            | Self::Warning(_)
+            | Self::Extra { .. } => false,
+        }
+    }
+}
