@@ -1,0 +1,140 @@
+//! What belongs to one call and not to the request: how long it may take, whether it may wait, what it has tried.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::HeaderMap;
+use llm_types::AttemptRecord;
+
+use crate::clock::{self, Instant};
+
+/// How one call is to be made. [`Call::default`] asks for nothing special.
+///
+/// A clone shares the log of attempts with its original.
+#[derive(Clone, Debug, Default)]
+pub struct Call {
+    /// When the call must be over, waits and retries included. Default: none but the client's `deadline_secs`.
+    pub deadline: Option<Instant>,
+    /// What to do while nothing can take the call.
+    pub wait: Wait,
+    /// How often to try again after the first attempt. Default: the client's `max_retries`.
+    pub max_retries: Option<u32>,
+    /// Headers to add to every request of the call. Never part of a body or a cache key.
+    pub headers: HeaderMap,
+    /// Another URL to send the request to, whole, in place of the endpoint's own.
+    pub url: Option<String>,
+    /// Keep the body of the answer as it came ([`ChatResponse::raw`](llm_types::ChatResponse::raw)); not for streams.
+    pub keep_raw: bool,
+    /// Labels of the caller's own, for traces. Never sent.
+    pub tags: Vec<(String, String)>,
+    driven: bool,
+    log: Arc<Mutex<Log>>,
+}
+
+/// What a call does while no lane can take it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Fails at once with [`Unavailable`](llm_types::ErrorKind::Unavailable), saying when a lane will be free.
+    Never,
+    /// Waits its turn for slots, rate limits and cool-downs up to `retry_after_cap_secs`; fails at once when every
+    /// breaker is open.
+    #[default]
+    Brief,
+    /// Waits for anything, up to the deadline.
+    Patient,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    attempts: Vec<AttemptRecord>,
+    /// Waiting time not yet written to an attempt.
+    waited: Duration,
+    waited_in_all: Duration,
+}
+
+impl Call {
+    /// A call that must be over within this time from now.
+    #[must_use]
+    pub fn within(limit: Duration) -> Self {
+        Self { deadline: Some(clock::after(clock::now(), limit)), ..Self::default() }
+    }
+
+    /// The same call with what it may do while nothing can take it.
+    #[must_use]
+    pub fn waiting(mut self, wait: Wait) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Whether a wrapper above drives the call: then the client below makes at most one attempt and never waits. It
+    /// answers, fails, or says not before when (`Unavailable` with `retry_after`).
+    #[must_use]
+    pub fn is_driven(&self) -> bool {
+        self.driven
+    }
+
+    /// The same call as a wrapper hands it down: driven, sharing the log.
+    #[must_use]
+    pub fn driven(&self) -> Self {
+        Self { driven: true, ..self.clone() }
+    }
+
+    /// The same call with a log of its own, as the outermost driver starts it.
+    #[must_use]
+    pub(crate) fn begin(&self) -> Self {
+        Self { log: Arc::default(), ..self.clone() }
+    }
+
+    /// The time left, or `None` without a deadline.
+    #[must_use]
+    pub fn remaining(&self, now: Instant) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(now))
+    }
+
+    fn log(&self) -> std::sync::MutexGuard<'_, Log> {
+        // The log holds plain values: one that a panic left behind is still true.
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds waiting time to the attempt that comes next.
+    pub(crate) fn record_wait(&self, wait: Duration) {
+        let mut log = self.log();
+        log.waited += wait;
+        log.waited_in_all += wait;
+    }
+
+    /// Starts the record of an attempt, failed until [`record_outcome`](Self::record_outcome) says otherwise.
+    pub(crate) fn record_attempt(&self, endpoint: &str) {
+        let mut log = self.log();
+        let number = u32::try_from(log.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let wait = std::mem::take(&mut log.waited);
+        let kind = Some(llm_types::ErrorKind::Cancelled);
+        log.attempts.push(AttemptRecord {
+            number,
+            kind,
+            wait,
+            endpoint: endpoint.to_owned(),
+            request_id: None,
+        });
+    }
+
+    /// Ends the record of the latest attempt: `None` when it answered.
+    pub(crate) fn record_outcome(&self, kind: Option<llm_types::ErrorKind>, request_id: Option<&str>) {
+        if let Some(attempt) = self.log().attempts.last_mut() {
+            attempt.kind = kind;
+            attempt.request_id = request_id.map(str::to_owned).or(attempt.request_id.take());
+        }
+    }
+
+    /// Every attempt so far, oldest first.
+    #[must_use]
+    pub fn attempts(&self) -> Vec<AttemptRecord> {
+        self.log().attempts.clone()
+    }
+
+    /// How long the call has waited so far: for back-off, a cool-down or a free lane.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.log().waited_in_all
+    }
+}

@@ -1,0 +1,198 @@
+//! The contract every client keeps, and the short forms written over it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use futures_util::{Stream, StreamExt as _};
+use llm_types::{
+    Capabilities, ChatRequest, ChatResponse, Collector, EmbeddingRequest, EmbeddingResponse, Error,
+    ModelInfo, StreamEvent,
+};
+
+use crate::call::Call;
+
+/// One model at one endpoint, or a wrapper that chooses between several.
+///
+/// A client of your own implements the four methods without a body.
+#[async_trait]
+pub trait ModelClient: fmt::Debug + Send + Sync + 'static {
+    /// `provider/model`, as written in configuration and logs.
+    fn id(&self) -> &str;
+
+    /// What it can do, as far as that is known.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Sends one request and waits for the whole answer.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`](llm_types::ErrorKind). Dropping the future cancels the request at the server.
+    async fn chat(&self, request: &ChatRequest, call: &Call) -> Result<ChatResponse, Error>;
+
+    /// Resolves at the first content event, then yields events as they arrive. Until then it retries and fails over like
+    /// [`chat`](Self::chat), afterwards never.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`](llm_types::ErrorKind). Dropping the future or the stream cancels the request at the server.
+    async fn chat_stream(&self, request: &ChatRequest, call: &Call) -> Result<ChatStream, Error>;
+
+    /// The same model as a maker of embeddings.
+    fn embedder(&self) -> Option<&dyn Embedder> {
+        None
+    }
+
+    /// The endpoint's list of models.
+    fn model_lister(&self) -> Option<&dyn ModelLister> {
+        None
+    }
+
+    /// Asks the endpoint whether it is there, without prompt data and without cost.
+    fn health_probe(&self) -> Option<&dyn HealthProbe> {
+        None
+    }
+
+    /// Lets connections go. Calls in flight end as they would; later ones fail. Calling it again does nothing.
+    async fn close(&self) {}
+}
+
+/// Texts to vectors.
+#[async_trait]
+pub trait Embedder: Send + Sync {
+    /// One vector for each text, in their order.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`](llm_types::ErrorKind).
+    async fn embed(&self, request: &EmbeddingRequest, call: &Call) -> Result<EmbeddingResponse, Error>;
+}
+
+/// What an endpoint offers.
+#[async_trait]
+pub trait ModelLister: Send + Sync {
+    /// The models the server names, in its order.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`](llm_types::ErrorKind).
+    async fn list_models(&self, call: &Call) -> Result<Vec<ModelInfo>, Error>;
+}
+
+/// Whether an endpoint is there.
+#[async_trait]
+pub trait HealthProbe: Send + Sync {
+    /// One request that sends no prompt and costs nothing. It goes through the breaker like any other.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`](llm_types::ErrorKind).
+    async fn probe(&self, call: &Call) -> Result<(), Error>;
+}
+
+/// The events of one streamed answer.
+///
+/// A [`Stream`] of `Result<StreamEvent, Error>` that ends after [`StreamEvent::End`] or the first error. Dropping it
+/// cancels the request at the server at once.
+pub struct ChatStream(Pin<Box<dyn Stream<Item = Result<StreamEvent, Error>> + Send>>);
+
+impl ChatStream {
+    /// Wraps a stream of events that keeps the grammar of [`StreamEvent`].
+    pub fn new(events: impl Stream<Item = Result<StreamEvent, Error>> + Send + 'static) -> Self {
+        Self(Box::pin(events))
+    }
+
+    /// The next event; `None` after the end.
+    pub async fn next(&mut self) -> Option<Result<StreamEvent, Error>> {
+        std::future::poll_fn(|cx| self.0.as_mut().poll_next(cx)).await
+    }
+
+    /// Reads to the end and gives the response that a plain call would have given.
+    ///
+    /// # Errors
+    /// The stream's own error. It holds what had come as [`Error::partial`].
+    pub async fn collect(mut self) -> Result<ChatResponse, Error> {
+        let mut collector = Collector::new();
+        while let Some(event) = self.next().await {
+            match event {
+                Ok(event) => collector.push(event),
+                Err(error) if error.partial().is_some() => return Err(error),
+                Err(error) => return Err(error.with_partial(collector.finish())),
+            }
+        }
+        Ok(collector.finish())
+    }
+}
+
+impl Stream for ChatStream {
+    type Item = Result<StreamEvent, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for ChatStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChatStream")
+    }
+}
+
+/// Short forms, written once over the contract; never implemented by hand.
+pub trait ModelClientExt: ModelClient {
+    /// Asks one question and gives the text of the answer.
+    fn ask(&self, prompt: &str) -> impl Future<Output = Result<String, Error>> + Send {
+        let request = ChatRequest::user(prompt);
+        async move { Ok(self.chat(&request, &Call::default()).await?.into_text()) }
+    }
+
+    /// Sends a request with nothing special about the call.
+    fn send(&self, request: ChatRequest) -> impl Future<Output = Result<ChatResponse, Error>> + Send {
+        async move { self.chat(&request, &Call::default()).await }
+    }
+
+    /// Streams the answer to a request with nothing special about the call.
+    fn stream(&self, request: ChatRequest) -> impl Future<Output = Result<ChatStream, Error>> + Send {
+        async move { self.chat_stream(&request, &Call::default()).await }
+    }
+
+    /// One prompt with the settings of the older clients: the most tokens to write, randomness, texts that end the answer.
+    fn generate(
+        &self,
+        prompt: &str,
+        max_tokens: Option<u64>,
+        temperature: Option<f64>,
+        stop: &[&str],
+    ) -> impl Future<Output = Result<ChatResponse, Error>> + Send {
+        let stop = stop.iter().map(|&text| text.to_owned()).collect();
+        self.send(ChatRequest { max_tokens, temperature, stop, ..ChatRequest::user(prompt) })
+    }
+
+    /// Many prompts at once, at most `concurrency` of them in flight. The results stand at their prompts' positions,
+    /// failures in their places.
+    fn batch_generate(
+        &self,
+        prompts: &[&str],
+        concurrency: usize,
+        settings: &ChatRequest,
+    ) -> impl Future<Output = Vec<Result<ChatResponse, Error>>> + Send {
+        let requests: Vec<ChatRequest> = prompts
+            .iter()
+            .map(|&prompt| {
+                let mut request = settings.clone();
+                request.messages.push(llm_types::Message::user(prompt));
+                request
+            })
+            .collect();
+        async move {
+            let call = Call::default();
+            let mut answers = Vec::with_capacity(requests.len());
+            for (at, request) in requests.iter().enumerate() {
+                let answer = self.chat(request, &call);
+                answers.push(async move { (at, answer.await) });
+            }
+            let answers = futures_util::stream::iter(answers).buffer_unordered(concurrency.max(1));
+            let mut results: Vec<_> = answers.collect().await;
+            results.sort_unstable_by_key(|(at, _)| *at);
+            results.into_iter().map(|(_, result)| result).collect()
+        }
+    }
+}
+
+impl<T: ModelClient + ?Sized> ModelClientExt for T {}
