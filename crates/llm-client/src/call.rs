@@ -48,8 +48,8 @@ pub enum Wait {
 struct Log {
     attempts: Vec<AttemptRecord>,
     /// Waiting time not yet written to an attempt.
+    unwritten: Duration,
     waited: Duration,
-    waited_in_all: Duration,
 }
 
 impl Call {
@@ -99,15 +99,15 @@ impl Call {
     /// Adds waiting time to the attempt that comes next.
     pub(crate) fn record_wait(&self, wait: Duration) {
         let mut log = self.log();
+        log.unwritten += wait;
         log.waited += wait;
-        log.waited_in_all += wait;
     }
 
     /// Starts the record of an attempt, failed until [`record_outcome`](Self::record_outcome) says otherwise.
     pub(crate) fn record_attempt(&self, endpoint: &str) {
         let mut log = self.log();
         let number = u32::try_from(log.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
-        let wait = std::mem::take(&mut log.waited);
+        let wait = std::mem::take(&mut log.unwritten);
         let kind = Some(llm_types::ErrorKind::Cancelled);
         log.attempts.push(AttemptRecord {
             number,
@@ -126,6 +126,15 @@ impl Call {
         }
     }
 
+    /// Ends the record of the latest attempt where nothing else has: the call was cut while it ran.
+    pub(crate) fn record_outcome_if_open(&self, kind: llm_types::ErrorKind) {
+        if let Some(attempt) = self.log().attempts.last_mut()
+            && attempt.kind == Some(llm_types::ErrorKind::Cancelled)
+        {
+            attempt.kind = Some(kind);
+        }
+    }
+
     /// Every attempt so far, oldest first.
     #[must_use]
     pub fn attempts(&self) -> Vec<AttemptRecord> {
@@ -135,6 +144,6 @@ impl Call {
     /// How long the call has waited so far: for back-off, a cool-down or a free lane.
     #[must_use]
     pub fn waited(&self) -> Duration {
-        self.log().waited_in_all
+        self.log().waited
     }
 }
