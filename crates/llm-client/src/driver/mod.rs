@@ -87,7 +87,7 @@ pub async fn drive<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
         own = call.begin();
         &own
     };
-    let result = match call.deadline.filter(|_| !call.is_driven()) {
+    let result = match call.deadline {
         // Every wait and attempt is cut at the deadline; the decision refuses waits that would reach it.
         Some(deadline) => match tokio::time::timeout_at(deadline, run(plan, call)).await {
             Ok(result) => result,
