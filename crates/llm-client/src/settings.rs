@@ -400,6 +400,14 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_every_setting_as_it_is() {
+        let page = include_str!("../../../docs/settings.md");
+        let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
+        let table: Vec<String> = table().iter().map(|row| format!("| `{}` | {} |", row.key, row.help)).collect();
+        assert_eq!(rows, table);
+    }
+
+    #[test]
     fn contradictions_are_found() {
         let mut settings = Settings::default();
         settings.set("backoff_base_ms", "90000").unwrap();
