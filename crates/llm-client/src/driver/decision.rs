@@ -53,7 +53,7 @@ pub struct NotBefore {
     /// What stands in the way.
     pub block: Block,
     /// The same in words, for the error: "the request limit is used up".
-    pub reason: &'static str,
+    pub reason: String,
 }
 
 /// What stands between a call and a lane.
@@ -208,54 +208,39 @@ impl Progress {
         }
     }
 
-    /// What to do when no lane took the call: `refusals` holds the answer of each lane that was asked.
+    /// The lanes that may be asked for admission now.
     #[must_use]
-    pub fn step(&self, rules: &Rules, refusals: &[(usize, NotBefore)], now: Instant) -> Step {
-        let mut until: Option<Instant> = None;
-        let mut next: Option<Instant> = None;
-        let mut release = false;
-        let mut backoff = false;
-        let earlier = |a: &mut Option<Instant>, b: Instant| {
-            if a.is_none_or(|a| b < a) {
-                *a = Some(b);
-                true
-            } else {
-                false
+    pub fn open(&self, rules: &Rules, now: Instant) -> Vec<usize> {
+        (0..self.lanes.len()).filter(|lane| self.may_try(rules, *lane, now)).collect()
+    }
+
+    /// What to do when no lane took the call. `refusal` is the answer of the lanes that were asked: of the one that opens
+    /// first.
+    #[must_use]
+    pub fn step(&self, rules: &Rules, refusal: Option<&NotBefore>, now: Instant) -> Step {
+        let later = |lane: usize| self.lanes.get(lane)?.not_before.filter(|at| *at > now);
+        // The call's own back-off.
+        let own = (0..self.lanes.len()).filter(|lane| self.is_open(rules, *lane)).filter_map(later).min();
+        // What the lanes themselves wait for.
+        let patient = rules.wait == Wait::Patient;
+        let (theirs, release) = match refusal {
+            None => (None, false),
+            Some(NotBefore { block: Block::Parked(_), .. }) => (None, false),
+            Some(NotBefore { block: Block::Rest, .. }) if !patient => (None, false),
+            Some(NotBefore { at: None, .. }) => (None, true),
+            // Cool-downs and limits up to the cap are waited out, longer ones only by a patient call.
+            Some(NotBefore { at: Some(at), .. }) => {
+                let short = at.saturating_duration_since(now) <= rules.retry_after_cap;
+                (Some(*at).filter(|_| patient || short), false)
             }
         };
-        for (lane, progress) in self.lanes.iter().enumerate() {
-            if !self.is_open(rules, lane) {
-                continue;
-            }
-            if let Some(at) = progress.not_before.filter(|at| *at > now) {
-                if earlier(&mut until, at) {
-                    backoff = true;
-                }
-                earlier(&mut next, at);
-                continue;
-            }
-            let Some((_, refusal)) = refusals.iter().find(|(refused, _)| *refused == lane) else { continue };
-            if let Some(at) = refusal.at {
-                earlier(&mut next, at);
-            }
-            let patient = rules.wait == Wait::Patient;
-            match (refusal.block, refusal.at) {
-                (Block::Parked(_), _) => {}
-                (Block::Rest, _) if !patient => {}
-                // Cool-downs and limits up to the cap are waited out, longer ones only by a patient call.
-                (_, Some(at)) => {
-                    let short = at.saturating_duration_since(now) <= rules.retry_after_cap;
-                    if (patient || short) && earlier(&mut until, at) {
-                        backoff = false;
-                    }
-                }
-                (_, None) => release = true,
-            }
-        }
+        let backoff = !release && own.is_some_and(|own| theirs.is_none_or(|theirs| own <= theirs));
+        let until = [own, theirs].into_iter().flatten().min();
+        let next = [own, refusal.and_then(|refusal| refusal.at)].into_iter().flatten().min();
         let in_time = |at: Instant| rules.deadline.is_none_or(|deadline| at < deadline);
         match until {
             _ if rules.wait == Wait::Never => Step::GiveUp { next },
-            Some(at) if in_time(at) => Step::Wait { until: Some(at), backoff: backoff && !release },
+            Some(at) if in_time(at) => Step::Wait { until: Some(at), backoff },
             _ if release => Step::Wait { until: None, backoff: false },
             _ => Step::GiveUp { next },
         }

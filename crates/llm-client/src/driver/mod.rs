@@ -13,7 +13,7 @@
 mod decision;
 
 use llm_types::{Error, ErrorKind, Phase};
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::call::Call;
 use crate::clock::{self, Instant};
@@ -29,14 +29,17 @@ pub trait Plan: Sync {
     /// The fixed part of the decision, and what this call changes in it.
     fn rules(&self, call: &Call) -> Rules;
 
-    /// The lanes in the order in which they should be asked now.
-    fn order(&self, now: Instant) -> Vec<usize>;
-
-    /// Asks one lane, all or nothing. `retrying`: the call has begun, and is not refused by a breaker that opened since.
+    /// Asks these lanes in the plan's order of preference: the best that can take the call does, all or nothing.
+    /// `retrying`: the call has begun, and is not refused by a breaker that opened since.
     ///
     /// # Errors
-    /// [`NotBefore`] says when to ask again.
-    fn admit(&self, lane: usize, now: Instant, retrying: bool) -> Result<Self::Permit, NotBefore>;
+    /// [`NotBefore`] of the lane that opens first.
+    fn admit(&self, open: &[usize], now: Instant, retrying: bool)
+    -> Result<(usize, Self::Permit), NotBefore>;
+
+    /// Ends when something changes that could let a waiting call in before its date. Made before the lanes are asked, so
+    /// that nothing is missed.
+    fn released(&self) -> impl Future<Output = ()> + Send;
 
     /// One exchange on the lane; it ends with a decoded answer or a typed error, and settles the permit.
     fn attempt(
@@ -62,17 +65,7 @@ pub trait Plan: Sync {
 /// Where calls wait for admission, first come first served. The head of the queue is the only one that asks the lanes
 /// again; it holds nothing else while it waits.
 #[derive(Debug, Default)]
-pub struct Queue {
-    head: Mutex<()>,
-    released: Notify,
-}
-
-impl Queue {
-    /// Wakes the head of the queue: something was given back.
-    pub fn release(&self) {
-        self.released.notify_one();
-    }
-}
+pub struct Queue(Mutex<()>);
 
 /// Makes one call: at most R + E requests over E endpoints, as the error table says.
 ///
@@ -116,52 +109,45 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
     // Held from the first refusal until a lane admits, so that nobody who came later is asked first.
     let mut turn: Option<MutexGuard<'_, ()>> = None;
     loop {
-        let now = clock::now();
-        let mut refusals = Vec::new();
-        let mut granted = None;
         // Whoever comes while others queue stands behind them.
-        let my_turn = turn.is_some() || call.is_driven() || queue_is_empty(plan.queue());
-        if my_turn {
-            for lane in plan.order(now) {
-                if !progress.may_try(&rules, lane, now) {
+        if turn.is_none() && !call.is_driven() && !queue_is_empty(plan.queue()) {
+            turn = Some(wait_for(call, plan.queue().0.lock()).await);
+        }
+        let released = turn.is_some().then(|| plan.released());
+        let now = clock::now();
+        let mut refusal = None;
+        let open = progress.open(&rules, now);
+        if !open.is_empty() {
+            match plan.admit(&open, now, progress.has_begun()) {
+                Ok((lane, permit))
+                    if !progress.spends_budget(&rules, lane) || plan.spend_retry(lane, now) =>
+                {
+                    turn = None;
+                    progress.started(&rules, lane);
+                    match plan.attempt(lane, permit, call).await {
+                        Ok(answer) => return Ok(answer),
+                        Err(error) if call.is_driven() => return Err(plan.describe(error)),
+                        Err(error) => {
+                            let backoff = plan.backoff(progress.retries(), clock::random());
+                            progress.failed(&rules, lane, &error, backoff, clock::now());
+                            last = Some(error);
+                        }
+                    }
                     continue;
                 }
-                match plan.admit(lane, now, progress.has_begun()) {
-                    Ok(permit) if !progress.spends_budget(&rules, lane) || plan.spend_retry(lane, now) => {
-                        granted = Some((lane, permit));
-                        break;
-                    }
-                    Ok(permit) => {
-                        drop(permit);
-                        progress.budget_is_empty(&rules, lane);
-                        last = last.map(budget_is_empty);
-                    }
-                    Err(refusal) => refusals.push((lane, refusal)),
-                }
-            }
-        }
-        if let Some((lane, permit)) = granted {
-            turn = None;
-            progress.started(&rules, lane);
-            match plan.attempt(lane, permit, call).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) if call.is_driven() => return Err(plan.describe(error)),
-                Err(error) => {
-                    let backoff = plan.backoff(progress.retries(), clock::random());
-                    progress.failed(&rules, lane, &error, backoff, clock::now());
-                    last = Some(error);
+                Ok((lane, permit)) => {
+                    drop(permit);
+                    progress.budget_is_empty(&rules, lane);
+                    last = last.map(budget_is_empty);
                     continue;
                 }
+                Err(not_before) => refusal = Some(not_before),
             }
         }
-        if !my_turn {
-            turn = Some(wait_for(call, plan.queue().head.lock()).await);
-            continue;
-        }
-        match progress.step(&rules, &refusals, clock::now()) {
-            _ if call.is_driven() => return Err(plan.describe(unavailable(&refusals, now))),
+        match progress.step(&rules, refusal.as_ref(), clock::now()) {
+            _ if call.is_driven() => return Err(plan.describe(unavailable(refusal.as_ref(), now))),
             Step::GiveUp { .. } => {
-                let error = last.unwrap_or_else(|| unavailable(&refusals, now));
+                let error = last.unwrap_or_else(|| unavailable(refusal.as_ref(), now));
                 return Err(plan.describe(error));
             }
             Step::Wait { until: Some(at), backoff: true } => {
@@ -169,12 +155,11 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
                 wait_for(call, clock::sleep_until(at)).await;
             }
             Step::Wait { until, .. } => {
-                if turn.is_none() {
-                    turn = Some(wait_for(call, plan.queue().head.lock()).await);
-                    // Whoever stood before us may have left a lane free: ask first, sleep then.
+                let Some(released) = released else {
+                    // Whoever stood before us may leave a lane free: ask again when it is our turn, then sleep.
+                    turn = Some(wait_for(call, plan.queue().0.lock()).await);
                     continue;
-                }
-                let released = plan.queue().released.notified();
+                };
                 wait_for(call, async {
                     match until {
                         Some(at) => tokio::select! {
@@ -191,7 +176,7 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
 }
 
 fn queue_is_empty(queue: &Queue) -> bool {
-    queue.head.try_lock().is_ok()
+    queue.0.try_lock().is_ok()
 }
 
 /// Waits, and writes the time down for the next attempt.
@@ -212,27 +197,22 @@ fn budget_is_empty(error: Error) -> Error {
 }
 
 /// Nothing can take the call: why, and from when on something can.
-fn unavailable(refusals: &[(usize, NotBefore)], now: Instant) -> Error {
-    let earliest = refusals.iter().filter_map(|(_, refusal)| Some((refusal.at?, refusal.reason))).min();
-    if let Some((at, reason)) = earliest {
-        let wait = at.saturating_duration_since(now);
-        let message =
-            format!("no lane can take the call now: {reason}; the next can in {:.1} s", wait.as_secs_f64());
-        return Error::new(ErrorKind::Unavailable, message).with_retry_after(wait);
-    }
-    let Some((_, first)) = refusals.first() else {
-        return Error::new(ErrorKind::Unavailable, "no lane is left for this call");
-    };
-    // Nothing but parked keys: the refusal that parked them is what the caller has to act on.
-    let kind = match first.block {
-        Block::Parked(kind)
-            if refusals.iter().all(|(_, refusal)| matches!(refusal.block, Block::Parked(_))) =>
-        {
-            kind
+fn unavailable(refusal: Option<&NotBefore>, now: Instant) -> Error {
+    let error = |message| Error::new(ErrorKind::Unavailable, message);
+    match refusal {
+        None => error("no lane is left for this call".to_owned()),
+        Some(NotBefore { at: Some(at), reason, .. }) => {
+            let wait = at.saturating_duration_since(now);
+            error(format!(
+                "nothing can take the call now: {reason}; the next try is due in {:.1} s",
+                wait.as_secs_f64()
+            ))
+            .with_retry_after(wait)
         }
-        _ => ErrorKind::Unavailable,
-    };
-    Error::new(kind, format!("no lane can take the call: {}", first.reason))
+        // What parked the keys is what the caller has to act on.
+        Some(NotBefore { block: Block::Parked(kind), reason, .. }) => Error::new(*kind, reason.clone()),
+        Some(NotBefore { reason, .. }) => error(format!("nothing can take the call now: {reason}")),
+    }
 }
 
 #[cfg(test)]

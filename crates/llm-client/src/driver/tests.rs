@@ -1,9 +1,11 @@
 //! The driver's loop over a scripted plan, on a paused clock.
 
 use std::collections::VecDeque;
-use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use super::*;
 use crate::call::Wait;
@@ -20,6 +22,7 @@ struct Script {
     start: Instant,
     takes: Duration,
     queue: Queue,
+    released: Arc<Notify>,
 }
 
 impl Script {
@@ -33,6 +36,7 @@ impl Script {
             start: clock::now(),
             takes: Duration::ZERO,
             queue: Queue::default(),
+            released: Arc::default(),
         }
     }
 
@@ -46,7 +50,7 @@ struct Permit<'a>(&'a Script);
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.0.slots.fetch_add(1, Ordering::Relaxed);
-        self.0.queue.release();
+        self.0.released.notify_waiters();
     }
 }
 
@@ -65,16 +69,16 @@ impl<'a> Plan for &'a Script {
         }
     }
 
-    fn order(&self, _: Instant) -> Vec<usize> {
-        (0..self.endpoints.len()).collect()
-    }
-
-    fn admit(&self, _: usize, _: Instant, _: bool) -> Result<Permit<'a>, NotBefore> {
+    fn admit(&self, open: &[usize], _: Instant, _: bool) -> Result<(usize, Permit<'a>), NotBefore> {
         let take = |slots: usize| slots.checked_sub(1);
         match self.slots.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take) {
-            Ok(_) => Ok(Permit(self)),
-            Err(_) => Err(NotBefore { at: None, block: Block::Turn, reason: "every slot is taken" }),
+            Ok(_) => Ok((open[0], Permit(self))),
+            Err(_) => Err(NotBefore { at: None, block: Block::Turn, reason: "every slot is taken".into() }),
         }
+    }
+
+    fn released(&self) -> impl Future<Output = ()> + Send {
+        Arc::clone(&self.released).notified_owned()
     }
 
     async fn attempt(&self, lane: usize, permit: Permit<'a>, call: &Call) -> Result<usize, Error> {
@@ -198,5 +202,5 @@ async fn a_call_that_may_not_wait_fails_at_once() {
     plan.slots.store(0, Ordering::Relaxed);
     let error = drive(&&plan, &Call::default().waiting(Wait::Never)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert_eq!(error.to_string(), "no lane can take the call: every slot is taken");
+    assert_eq!(error.to_string(), "nothing can take the call now: every slot is taken");
 }
