@@ -3,15 +3,17 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt as _};
 use llm_types::{
-    Capabilities, ChatRequest, ChatResponse, Collector, EmbeddingRequest, EmbeddingResponse, Error,
+    AttemptRecord, Capabilities, ChatRequest, ChatResponse, Collector, EmbeddingRequest, EmbeddingResponse, Error,
     ModelInfo, StreamEvent,
 };
 
 use crate::call::Call;
+use crate::clock::{self, Instant};
 
 /// One model at one endpoint, or a wrapper that chooses between several.
 ///
@@ -90,17 +92,41 @@ pub trait HealthProbe: Send + Sync {
 ///
 /// A [`Stream`] of `Result<StreamEvent, Error>` that ends after [`StreamEvent::End`] or the first error. Dropping it
 /// cancels the request at the server at once.
-pub struct ChatStream(Pin<Box<dyn Stream<Item = Result<StreamEvent, Error>> + Send>>);
+pub struct ChatStream {
+    events: Pin<Box<dyn Stream<Item = Result<StreamEvent, Error>> + Send>>,
+    started: Instant,
+    timing: Timing,
+    attempts: Vec<AttemptRecord>,
+}
 
 impl ChatStream {
     /// Wraps a stream of events that keeps the grammar of [`StreamEvent`].
     pub fn new(events: impl Stream<Item = Result<StreamEvent, Error>> + Send + 'static) -> Self {
-        Self(Box::pin(events))
+        Self { events: Box::pin(events), started: clock::now(), timing: Timing::default(), attempts: Vec::new() }
+    }
+
+    /// Adds how the call went until its first content: when it began, how long it waited, its attempts.
+    #[must_use]
+    pub fn with_history(self, started: Instant, waited: Duration, attempts: Vec<AttemptRecord>) -> Self {
+        let timing = Timing { waited, first_content: Some(started.elapsed()), total: Duration::ZERO };
+        Self { started, timing, attempts, ..self }
+    }
+
+    /// The attempts of the call, the one that answers last.
+    #[must_use]
+    pub fn attempts(&self) -> &[AttemptRecord] {
+        &self.attempts
+    }
+
+    /// How long the call took until its first content.
+    #[must_use]
+    pub fn first_content(&self) -> Option<Duration> {
+        self.timing.first_content
     }
 
     /// The next event; `None` after the end.
     pub async fn next(&mut self) -> Option<Result<StreamEvent, Error>> {
-        std::future::poll_fn(|cx| self.0.as_mut().poll_next(cx)).await
+        std::future::poll_fn(|cx| self.events.as_mut().poll_next(cx)).await
     }
 
     /// Reads to the end and gives the response that a plain call would have given.
@@ -113,10 +139,19 @@ impl ChatStream {
             match event {
                 Ok(event) => collector.push(event),
                 Err(error) if error.partial().is_some() => return Err(error),
-                Err(error) => return Err(error.with_partial(collector.finish())),
+                Err(error) => return Err(error.with_partial(self.response(collector))),
             }
         }
-        Ok(collector.finish())
+        Ok(self.response(collector))
+    }
+
+    /// What was collected, with the call's history.
+    fn response(&mut self, collector: Collector) -> ChatResponse {
+        ChatResponse {
+            attempts: std::mem::take(&mut self.attempts),
+            timing: Timing { total: self.started.elapsed(), ..self.timing },
+            ..collector.finish()
+        }
     }
 }
 
@@ -124,7 +159,7 @@ impl Stream for ChatStream {
     type Item = Result<StreamEvent, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(cx)
+        self.events.as_mut().poll_next(cx)
     }
 }
 

@@ -67,11 +67,24 @@ pub trait Plan: Sync {
 #[derive(Debug, Default)]
 pub struct Queue(Mutex<()>);
 
+/// An answer, and how the call went.
+#[derive(Debug)]
+pub struct Driven<T> {
+    /// What the plan's attempt gave.
+    pub answer: T,
+    /// When the call began.
+    pub started: Instant,
+    /// How long it waited: for back-off, a cool-down or a free lane.
+    pub waited: std::time::Duration,
+    /// Every attempt, the successful one last.
+    pub attempts: Vec<llm_types::AttemptRecord>,
+}
+
 /// Makes one call: at most R + E requests over E endpoints, as the error table says.
 ///
 /// # Errors
 /// The last attempt's error with the log of all of them; [`ErrorKind::Unavailable`] when nothing was sent.
-pub async fn drive<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
+pub async fn drive<P: Plan>(plan: &P, call: &Call) -> Result<Driven<P::Answer>, Error> {
     let started = clock::now();
     let own;
     let call = if call.is_driven() {
@@ -93,13 +106,11 @@ pub async fn drive<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
         },
         None => run(plan, call).await,
     };
-    result.map_err(|error| {
-        if call.is_driven() {
-            error
-        } else {
-            error.with_attempts(call.attempts()).with_elapsed(started.elapsed())
-        }
-    })
+    match result {
+        Ok(answer) => Ok(Driven { answer, started, waited: call.waited(), attempts: call.attempts() }),
+        Err(error) if call.is_driven() => Err(error),
+        Err(error) => Err(error.with_attempts(call.attempts()).with_elapsed(started.elapsed())),
+    }
 }
 
 async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
