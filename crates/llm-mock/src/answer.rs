@@ -15,6 +15,9 @@ pub(crate) const TAIL: usize = 16 * 1024;
 /// A reset throws away what is still on its way, so the bytes before it get this long to arrive and be read.
 pub(crate) const RESET_AFTER: Duration = Duration::from_millis(20);
 
+/// About how much of an endless body leaves in one step.
+const ENDLESS: usize = 4 * 1024;
+
 /// Everything a transport needs to know.
 #[derive(Debug)]
 pub(crate) struct Answer {
@@ -75,7 +78,17 @@ impl Answer {
     /// Takes the body and its timing out of the answer.
     pub(crate) fn flow(&mut self, most: usize) -> Flow {
         let endless = match &self.fault {
-            Some(Fault::EndlessBody(pattern)) => Some(pattern.clone()),
+            // Silence for ever: nothing else can be made of nothing.
+            Some(Fault::EndlessBody(pattern)) if pattern.is_empty() => {
+                if self.ending == Ending::Whole {
+                    self.ending = Ending::Stall(self.body.len());
+                }
+                None
+            }
+            // Many small writes would be a fault of their own, which HTTP/2 clients punish.
+            Some(Fault::EndlessBody(pattern)) => {
+                Some(pattern.repeat((ENDLESS / pattern.len()).max(1)).into())
+            }
             _ => None,
         };
         Flow {
@@ -214,13 +227,19 @@ mod tests {
 
     #[test]
     fn an_endless_body_ends_only_by_its_ending() {
-        let fault = Some(Fault::EndlessBody(Bytes::from_static(b"..")));
-        let mut flow = Answer { fault: fault.clone(), ..Answer::json(200, "a") }.flow(9);
+        let fault = Some(Fault::EndlessBody(Bytes::from_static(b"..!")));
+        let mut flow = Answer { fault: fault.clone(), ..Answer::json(200, "a") }.flow(usize::MAX);
         assert_eq!(flow.next(MS), send("a", false));
-        assert_eq!((flow.next(MS), flow.next(MS)), (send("..", false), send("..", false)));
-        let mut flow = Answer { fault, ending: Ending::Cut(4), ..Answer::json(200, "a") }.flow(9);
-        let steps: Vec<_> = (0..4).map(|_| flow.next(MS)).collect();
-        assert_eq!(steps, [send("a", false), send("..", false), send(".", false), Step::Cut]);
+        for _ in 0..3 {
+            let Step::Send { bytes, last: false } = flow.next(MS) else { panic!() };
+            assert_eq!(bytes, "..!".repeat(ENDLESS / 3));
+        }
+        let mut flow = Answer { fault, ending: Ending::Cut(5), ..Answer::json(200, "a") }.flow(usize::MAX);
+        let steps: Vec<_> = (0..3).map(|_| flow.next(MS)).collect();
+        assert_eq!(steps, [send("a", false), send("..!.", false), Step::Cut]);
+        let fault = Some(Fault::EndlessBody(Bytes::new()));
+        let mut flow = Answer { fault, ..Answer::json(200, "a") }.flow(usize::MAX);
+        assert_eq!((flow.next(MS), flow.next(MS)), (send("a", false), Step::Stall));
     }
 
     proptest! {

@@ -241,14 +241,14 @@ impl Body for FlowBody {
                 }
                 Step::Wait(due) => self.sleep = Some(Box::pin(tokio::time::sleep_until(self.started + due))),
                 Step::Done => return Poll::Ready(None),
-                Step::Cut => {
-                    self.note(Outcome::Cut);
-                    return Poll::Ready(Some(Err(Broken)));
-                }
                 Step::Cut | Step::Reset if !self.breaking => {
                     // A reset overtakes what was handed to hyper before it.
                     self.breaking = true;
                     self.sleep = Some(Box::pin(tokio::time::sleep(RESET_AFTER)));
+                }
+                Step::Cut => {
+                    self.note(Outcome::Cut);
+                    return Poll::Ready(Some(Err(Broken)));
                 }
                 Step::Reset => {
                     self.note(Outcome::Cut);

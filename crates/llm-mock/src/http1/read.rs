@@ -138,12 +138,10 @@ fn place(whole: &[u8], part: &[u8]) -> Range<usize> {
     start..start + part.len()
 }
 
-/// The head, and where its target and its key stand.
-fn head(
-    parsed: &httparse::Request<'_, '_>,
-    whole: &[u8],
-    all_headers: bool,
-) -> Result<(Head, Range<usize>, Option<Range<usize>>), Unread> {
+/// A head whose target and key are still to be cut out at these places.
+type Placed = (Head, Range<usize>, Option<Range<usize>>);
+
+fn head(parsed: &httparse::Request<'_, '_>, whole: &[u8], all_headers: bool) -> Result<Placed, Unread> {
     let (Some(method), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
         return Err(BAD);
     };

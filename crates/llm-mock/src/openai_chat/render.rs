@@ -75,7 +75,7 @@ impl Completion<'_> {
         let mut opening = b"data: ".to_vec();
         self.push_opening(call, "chat.completion.chunk", &mut opening);
         let closing: &[u8] = if call.include_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" };
-        let mut event =
+        let event =
             |out: &mut Vec<u8>, index: u32, finish: Option<&str>, delta: &mut dyn FnMut(&mut Vec<u8>)| {
                 out.extend_from_slice(&opening);
                 out.extend_from_slice(b"{\"index\":");

@@ -143,7 +143,7 @@ async fn what_is_wrong_is_refused_in_the_dialects_own_shape() {
     let wrong = send(&server, post(&server, "/v1/models", &none)).await;
     assert_eq!((error(&wrong).0, wrong.header("allow")), (405, Some("GET")));
     let mut broken = chat(&server, &none);
-    broken.body_mut().push('{');
+    *broken.body_mut() = "{".to_owned();
     assert_eq!(error(&send(&server, broken).await), (400, none.clone(), none.clone()));
     let missing = send(&server, chat(&server, &json!({"messages": []}))).await;
     assert_eq!(error(&missing), (400, json!("missing_required_parameter"), json!("model")));

@@ -75,7 +75,7 @@ async fn a_cut_breaks_the_stream_and_a_reset_the_connection() {
         };
         assert!(matches!(ended, Some(Err(_))), "{ended:?}");
         assert_eq!(bytes, 100);
-        assert_eq!(client.is_ready(), alive);
+        assert_eq!(client.is_closed(), !alive);
     }
     assert_eq!(server.counts().cut, 2);
 }
