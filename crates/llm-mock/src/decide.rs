@@ -14,7 +14,7 @@ use crate::{
     log::{Exchange, Request},
     openai_chat::{self, Context, Pace, Problem},
     script::{Content, Reply},
-    server::{Shared, lock},
+    server::{Queue, Shared, lock},
 };
 
 impl Shared {
@@ -29,8 +29,7 @@ impl Shared {
             return self.signed(exchange, Answer { delay: late, ..Problem::refused(refused).into_answer() });
         }
         let here = if desk.by_path.is_empty() { None } else { desk.by_path.get_mut(request.path()) };
-        let mut reply =
-            here.and_then(std::collections::VecDeque::pop_front).or_else(|| desk.queue.pop_front());
+        let mut reply = here.and_then(Queue::take).or_else(|| desk.queue.take());
         if let (None, Some(responder)) = (&reply, &self.config.responder) {
             // The responder is the user's: it runs without the lock, which it may want itself.
             drop(desk);

@@ -36,6 +36,8 @@ use crate::{
 /// The most one data frame takes, so that a client that leaves is noticed in time.
 const FRAME: usize = 16 * 1024;
 const STREAMS: u32 = 1024;
+/// What a client may send ahead on one stream; the standard's 64 KiB would make large prompts slow.
+const WINDOW: u32 = 1024 * 1024;
 
 /// One connection, as its streams see it.
 struct Connection {
@@ -67,6 +69,8 @@ pub(crate) async fn serve(stream: TcpStream, seen: Bytes, shared: Arc<Shared>, n
     let serving = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(8 * WINDOW)
         .auto_date_header(false)
         .serve_connection(TokioIo::new(Rewound { seen, stream, reset }), service);
     tokio::select! {
@@ -126,7 +130,7 @@ async fn exchange(
     };
     let mut exchange = Exchange::begin(shared, received);
     if connection.served.fetch_add(1, SeqCst) > 0
-        && let Some(fault) = shared.next_fault(|desk| &mut desk.on_reuse)
+        && let Some(fault) = shared.fault_on_reuse()
     {
         return Err(connection.close(&mut exchange, fault == ConnectionFault::ResetOnReuse).await);
     }

@@ -11,6 +11,9 @@ use crate::text::fingerprint;
 /// Above this many keys a `per_key` rate counts the rest together, so that a client cannot fill our memory.
 const METERS: usize = 1024;
 
+/// About 136 years: the longest time a rate is counted over, short enough to be added to any point in time.
+const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// What the server refuses. The default refuses nothing. Changed at run time by
 /// [`MockServer::set_limits`](crate::MockServer::set_limits).
 ///
@@ -73,13 +76,13 @@ pub enum RetryAfter {
 }
 
 impl RateLimit {
-    /// `requests` (at least one) in any time of length `per`: a token bucket that is full at the start, holds
-    /// `requests` and refills evenly.
+    /// A token bucket: full at the start, it holds `requests` (at least one) and refills evenly, as many again in
+    /// the time `per` (at most 136 years).
     #[must_use]
     pub fn bucket(requests: u32, per: Duration) -> Self {
         Self {
             requests: requests.max(1),
-            per,
+            per: per.min(LONGEST),
             window: false,
             per_key: false,
             retry_after: RetryAfter::default(),
@@ -97,8 +100,7 @@ impl RateLimit {
     #[must_use]
     pub fn per_second(rate: f64) -> Self {
         let requests = whole(rate.ceil()).unwrap_or(1);
-        let per = Duration::try_from_secs_f64(f64::from(requests) / rate)
-            .unwrap_or(Duration::from_secs(u64::from(u32::MAX)));
+        let per = Duration::try_from_secs_f64(f64::from(requests) / rate).unwrap_or(LONGEST);
         Self::bucket(requests, per)
     }
 
@@ -151,7 +153,10 @@ impl Gate {
     /// A duration between `low` and `high`, both possible.
     pub(crate) fn between(&mut self, low: Duration, high: Duration) -> Duration {
         match high.checked_sub(low) {
-            Some(span) if !span.is_zero() => low + span.mul_f64(self.random.f64()),
+            Some(span) if !span.is_zero() => {
+                let share = Duration::try_from_secs_f64(span.as_secs_f64() * self.random.f64());
+                low + share.unwrap_or(span).min(span)
+            }
             _ => low,
         }
     }

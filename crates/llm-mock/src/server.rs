@@ -59,12 +59,42 @@ pub(crate) struct Shared {
 #[derive(Debug)]
 pub(crate) struct Desk {
     pub(crate) gate: Gate,
-    pub(crate) queue: VecDeque<Arc<Reply>>,
-    pub(crate) by_path: HashMap<String, VecDeque<Arc<Reply>>>,
+    pub(crate) queue: Queue<Arc<Reply>>,
+    pub(crate) by_path: HashMap<String, Queue<Arc<Reply>>>,
     pub(crate) script: Reader,
-    /// Faults to come, each with how many connections it is for.
-    pub(crate) on_accept: VecDeque<(ConnectionFault, u64)>,
-    pub(crate) on_reuse: VecDeque<(ConnectionFault, u64)>,
+    /// Faults of connections to come.
+    pub(crate) on_accept: Queue<ConnectionFault>,
+    pub(crate) on_reuse: Queue<ConnectionFault>,
+}
+
+/// Things to be used in order, each so many times.
+#[derive(Debug)]
+pub(crate) struct Queue<T>(VecDeque<(T, u64)>);
+
+impl<T: Clone> Queue<T> {
+    fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
+    fn push(&mut self, item: T, times: u64) {
+        if times > 0 {
+            self.0.push_back((item, times));
+        }
+    }
+
+    pub(crate) fn take(&mut self) -> Option<T> {
+        let (item, times) = self.0.front_mut()?;
+        let item = item.clone();
+        *times -= 1;
+        if *times == 0 {
+            self.0.pop_front();
+        }
+        Some(item)
+    }
+
+    fn left(&self) -> u64 {
+        self.0.iter().fold(0, |sum, (_, times)| sum.saturating_add(*times))
+    }
 }
 
 /// A mutex whose holder panicked is as good as ever here: nothing is left half-changed.
@@ -101,11 +131,11 @@ impl MockServer {
         let address = listener.local_addr().map_err(bind)?;
         let desk = Desk {
             gate: Gate::new(config.limits.clone(), config.seed),
-            queue: VecDeque::new(),
+            queue: Queue::new(),
             by_path: HashMap::new(),
             script: Reader::new(config.script.clone()),
-            on_accept: VecDeque::new(),
-            on_reuse: VecDeque::new(),
+            on_accept: Queue::new(),
+            on_reuse: Queue::new(),
         };
         let shared = Arc::new(Shared {
             config,
@@ -154,19 +184,22 @@ impl MockServer {
     /// Queues a reply for the next request, whatever its method and path. When the queue is empty, the responder,
     /// the script and the echo answer, in this order.
     pub fn push(&self, reply: Reply) {
-        queue(&mut lock(&self.shared.desk).queue, reply);
+        let times = reply.times;
+        lock(&self.shared.desk).queue.push(Arc::new(reply), times);
     }
 
     /// Queues a reply for the next request with this path (no query), ahead of the replies for any path.
     pub fn push_to(&self, path: impl Into<String>, reply: Reply) {
-        queue(lock(&self.shared.desk).by_path.entry(path.into()).or_default(), reply);
+        let times = reply.times;
+        let mut desk = lock(&self.shared.desk);
+        desk.by_path.entry(path.into()).or_insert_with(Queue::new).push(Arc::new(reply), times);
     }
 
     /// How many queued replies nobody has asked for yet; the script's are not counted.
     #[must_use]
-    pub fn unused_replies(&self) -> usize {
+    pub fn unused_replies(&self) -> u64 {
         let desk = lock(&self.shared.desk);
-        desk.queue.len() + desk.by_path.values().map(VecDeque::len).sum::<usize>()
+        desk.by_path.values().fold(desk.queue.left(), |sum, queue| sum.saturating_add(queue.left()))
     }
 
     /// Changes what is refused from now on: a key that dies, a limit that is lowered.
@@ -185,14 +218,14 @@ impl MockServer {
     pub fn break_connections(&self, fault: ConnectionFault, times: u64) {
         let mut desk = lock(&self.shared.desk);
         let faults = if fault.on_accept() { &mut desk.on_accept } else { &mut desk.on_reuse };
-        faults.push_back((fault, times));
+        faults.push(fault, times);
     }
 
     /// Forgets all faults of connections that have not happened yet.
     pub fn mend_connections(&self) {
         let mut desk = lock(&self.shared.desk);
-        desk.on_accept.clear();
-        desk.on_reuse.clear();
+        desk.on_accept = Queue::new();
+        desk.on_reuse = Queue::new();
     }
 
     /// The requests so far, in order of arrival. Empty when the log is off.
@@ -262,12 +295,6 @@ impl MockServer {
     }
 }
 
-fn queue(queue: &mut VecDeque<Arc<Reply>>, mut reply: Reply) {
-    let times = std::mem::replace(&mut reply.times, 1);
-    let reply = Arc::new(reply);
-    queue.extend((0..times).map(|_| Arc::clone(&reply)));
-}
-
 impl Drop for MockServer {
     fn drop(&mut self) {
         self.shared.closing.store(true, SeqCst);
@@ -327,7 +354,8 @@ async fn connection(mut stream: TcpStream, shared: Arc<Shared>, number: u64) {
     let _open = Open::new(&shared);
     // Without it a paced stream waits for acknowledgements. A peer that is gone already fails here and below.
     let _ = stream.set_nodelay(true);
-    match shared.next_fault(|desk| &mut desk.on_accept) {
+    let fault = lock(&shared.desk).on_accept.take();
+    match fault {
         Some(ConnectionFault::CloseOnAccept) => return,
         Some(ConnectionFault::ResetOnAccept) => {
             let _ = stream.set_zero_linger();
@@ -360,20 +388,9 @@ async fn connection(mut stream: TcpStream, shared: Arc<Shared>, number: u64) {
 }
 
 impl Shared {
-    /// Takes the next fault for a connection.
-    pub(crate) fn next_fault(
-        &self,
-        faults: impl FnOnce(&mut Desk) -> &mut VecDeque<(ConnectionFault, u64)>,
-    ) -> Option<ConnectionFault> {
-        let mut desk = lock(&self.desk);
-        let faults = faults(&mut desk);
-        let (fault, times) = faults.front_mut()?;
-        let fault = *fault;
-        *times = times.saturating_sub(1);
-        if *times == 0 {
-            faults.pop_front();
-        }
-        Some(fault)
+    /// Takes the next fault for a connection that is used again.
+    pub(crate) fn fault_on_reuse(&self) -> Option<ConnectionFault> {
+        lock(&self.desk).on_reuse.take()
     }
 
     /// Counts a request that never became whole.

@@ -25,6 +25,9 @@ use crate::{
 /// Bytes a client may send ahead while its request is being answered; beyond that we stop listening to it.
 const AHEAD: usize = 64 * 1024;
 
+/// How long a client that was refused may go on sending.
+const PARTING: Duration = Duration::from_secs(1);
+
 /// The client has left: its side of the connection is closed or broken.
 struct Gone;
 
@@ -66,6 +69,23 @@ impl Peer<'_> {
         let written = unless_gone(read, ahead, write.write_all(out)).await?;
         out.clear();
         written.map_err(|_| Gone)
+    }
+
+    /// Says the last word to a client that may still be sending. Closing at once would reset the connection, and
+    /// the client would lose what was said.
+    async fn part(&mut self) {
+        let parting = async {
+            self.write.write_all(&self.out).await?;
+            self.write.shutdown().await?;
+            loop {
+                self.ahead.clear();
+                if self.read.read_buf(&mut self.ahead).await? == 0 {
+                    return std::io::Result::Ok(());
+                }
+            }
+        };
+        // Late or broken, the connection closes either way.
+        let _ = tokio::time::timeout(PARTING, parting).await;
     }
 
     /// Says nothing more; ends when the client leaves.
@@ -121,22 +141,18 @@ pub(crate) async fn serve(mut stream: TcpStream, ahead: BytesMut, shared: &Arc<S
                     answer.close = true;
                     write::head(&answer, &mut peer.out);
                     peer.out.extend_from_slice(&answer.body);
-                    // The connection closes either way.
-                    let _ = peer.put_out().await;
+                    peer.part().await;
                 }
                 break After::Close;
             }
         };
         let mut exchange = Exchange::begin(shared, received);
-        if served > 0 {
-            match shared.next_fault(|desk| &mut desk.on_reuse) {
-                None => {}
-                Some(fault) => {
-                    exchange.finish(Outcome::Cut);
-                    let reset = fault == ConnectionFault::ResetOnReuse;
-                    break if reset { After::Reset } else { After::Close };
-                }
-            }
+        if served > 0
+            && let Some(fault) = shared.fault_on_reuse()
+        {
+            exchange.finish(Outcome::Cut);
+            let reset = fault == ConnectionFault::ResetOnReuse;
+            break if reset { After::Reset } else { After::Close };
         }
         served += 1;
         let mut answer = shared.answer(&exchange);

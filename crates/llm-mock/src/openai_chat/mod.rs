@@ -18,6 +18,9 @@ use crate::{
     text::{first_tokens, push_json, push_number},
 };
 
+/// Ten years: as late as anything is due, so that it can be added to any point in time.
+const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// When generated tokens leave.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pace {
@@ -32,7 +35,7 @@ impl Pace {
         #[expect(clippy::cast_precision_loss, reason = "a pace needs no more precision")]
         let index = index as f64;
         let share = self.tokens_per_sec.map_or(0.0, |pace| index / pace);
-        self.first_token.saturating_add(Duration::try_from_secs_f64(share).unwrap_or_default())
+        self.first_token.saturating_add(Duration::try_from_secs_f64(share).unwrap_or(FAR)).min(FAR)
     }
 
     pub(crate) fn is_set(&self) -> bool {
@@ -202,4 +205,27 @@ fn percent_decoded(text: &str) -> String {
 /// The text of a body's last user message, for the log.
 pub(crate) fn last_user_text(body: &[u8]) -> Option<String> {
     ChatCall::parse(body).ok().map(|call| call.user_text.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_due_at_their_pace_and_never_out_of_reach() {
+        let first_token = Duration::from_millis(300);
+        let pace = Pace { first_token, tokens_per_sec: Some(20.0) };
+        let due: Vec<_> = (0..3).map(|index| pace.due(index).as_millis()).collect();
+        assert_eq!(due, [300, 350, 400]);
+        assert_eq!(Pace { first_token, tokens_per_sec: None }.due(1_000_000), first_token);
+        let slow = Pace { first_token: Duration::MAX, tokens_per_sec: Some(f64::MIN_POSITIVE) };
+        assert_eq!(slow.due(u64::MAX), FAR);
+        assert!(std::time::Instant::now().checked_add(FAR).is_some());
+    }
+
+    #[test]
+    fn percent_codes_are_resolved_and_broken_ones_kept() {
+        assert_eq!(percent_decoded("org%2Fmodel%3a1"), "org/model:1");
+        assert_eq!(percent_decoded("100%, %zz%4"), "100%, %zz%4");
+    }
 }
