@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt as _};
 use llm_types::{
-    AttemptRecord, Capabilities, ChatRequest, ChatResponse, Collector, EmbeddingRequest, EmbeddingResponse, Error,
-    ModelInfo, StreamEvent,
+    AttemptRecord, Capabilities, ChatRequest, ChatResponse, Collector, EmbeddingRequest, EmbeddingResponse,
+    Error, ModelInfo, StreamEvent, Timing,
 };
 
 use crate::call::Call;
@@ -102,7 +102,12 @@ pub struct ChatStream {
 impl ChatStream {
     /// Wraps a stream of events that keeps the grammar of [`StreamEvent`].
     pub fn new(events: impl Stream<Item = Result<StreamEvent, Error>> + Send + 'static) -> Self {
-        Self { events: Box::pin(events), started: clock::now(), timing: Timing::default(), attempts: Vec::new() }
+        Self {
+            events: Box::pin(events),
+            started: clock::now(),
+            timing: Timing::default(),
+            attempts: Vec::new(),
+        }
     }
 
     /// Adds how the call went until its first content: when it began, how long it waited, its attempts.

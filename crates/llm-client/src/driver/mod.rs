@@ -173,10 +173,8 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
                 };
                 wait_for(call, async {
                     match until {
-                        Some(at) => tokio::select! {
-                            () = released => {}
-                            () = clock::sleep_until(at) => {}
-                        },
+                        // Either ends the wait: what has changed is asked again.
+                        Some(at) => drop(tokio::time::timeout_at(at, released).await),
                         None => released.await,
                     }
                 })
