@@ -119,7 +119,14 @@ impl Names {
             let (id, provider) = (client.id().to_owned(), provider.to_owned());
             Some(ModelEntry { id, provider, name: name.to_owned(), wire: name.to_owned() })
         });
-        configured.chain(registered).collect()
+        let mut models: Vec<ModelEntry> = configured.collect();
+        for entry in registered {
+            match models.iter_mut().find(|model| model.id == entry.id) {
+                Some(hidden) => *hidden = entry,
+                None => models.push(entry),
+            }
+        }
+        models
     }
 
     /// `provider/model` or `provider:model`, when the head is a provider we know. Tags of models have colons too, and

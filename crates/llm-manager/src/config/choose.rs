@@ -6,6 +6,7 @@
 //! * A key: `--api-key`; else `LLM_RS_API_KEY` under the same condition; else the provider's own, unless the address is
 //!   foreign to it; else `FLEXLLM_API_KEY`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ impl fmt::Debug for Choice {
 
 /// A name that was asked for.
 struct Asked<'a> {
-    name: &'a str,
+    name: Cow<'a, str>,
     by: By,
     said_by: String,
 }
@@ -90,20 +91,14 @@ impl Loaded {
     /// # Errors
     /// `Config` when no model is named anywhere or something about it is wrong, `ModelNotFound`.
     pub fn choose(&self, model: Option<&str>) -> Result<Choice, Error> {
-        let only;
-        let asked = match self.asked(model) {
-            Some(asked) => asked,
-            None => {
-                only = self.only_model()?;
-                Asked { name: &only, by: By::Files, said_by: "the only configured model".to_owned() }
-            }
-        };
-        let resolved = self.manager.resolve(asked.name);
+        let asked = self.asked(model).ok_or_else(|| self.no_model())?;
+        let resolved = self.manager.resolve(&asked.name);
         // A name of which the configuration, or its own head, says whose it is.
-        let owned = matches!(
-            &resolved,
-            Ok(Resolved::Client(_) | Resolved::Model { by: Found::Named | Found::Configured, .. })
-        );
+        let owned = match &resolved {
+            Ok(Resolved::Client(_)) => true,
+            Ok(Resolved::Model { by, .. }) => matches!(by, Found::Named | Found::Configured),
+            Err(_) => false,
+        };
         match self.address(&asked, owned) {
             Some(url) => self.at_address(&asked, resolved, &url),
             None => self.as_named(&asked, resolved?, owned),
@@ -114,53 +109,43 @@ impl Loaded {
     #[must_use]
     pub fn default_model(&self) -> Option<(String, String)> {
         let asked = self.asked(None)?;
-        Some((asked.name.to_owned(), asked.said_by))
+        Some((asked.name.into_owned(), asked.said_by))
     }
 
     fn asked<'a>(&'a self, model: Option<&'a str>) -> Option<Asked<'a>> {
         let [own, older] = Outside::MODEL;
-        let variable = |name: &str| self.outside.variable(name).map(str::trim);
-        let argument = || model.map(|name| Asked { name, by: By::Argument, said_by: "-m".to_owned() });
-        let own = || variable(own).map(|name| Asked { name, by: By::Variable, said_by: own.to_owned() });
-        let files = || {
-            self.default.as_ref().map(|(name, place)| Asked { name, by: By::Files, said_by: place.clone() })
+        let asked =
+            |name: &'a str, by, said_by: &str| Asked { name: name.into(), by, said_by: said_by.to_owned() };
+        let variable = |name: &str, by| Some(asked(self.outside.variable(name)?.trim(), by, name));
+        let argument = || Some(asked(model?, By::Argument, "-m"));
+        let files = || self.default.as_ref().map(|(name, place)| asked(name, By::Files, place));
+        let only = || {
+            let [model] = &self.manager.models()[..] else { return None };
+            let said_by = "the only configured model".to_owned();
+            Some(Asked { name: model.id.clone().into(), by: By::Files, said_by })
         };
-        let older = || {
-            // One configured model needs no default.
-            let unclear = self.manager.models().len() != 1;
-            variable(older).filter(|_| unclear).map(|name| Asked {
-                name,
-                by: By::Older,
-                said_by: older.to_owned(),
-            })
-        };
-        argument().or_else(own).or_else(files).or_else(older)
+        argument()
+            .or_else(|| variable(own, By::Variable))
+            .or_else(files)
+            .or_else(only)
+            .or_else(|| variable(older, By::Older))
     }
 
-    fn only_model(&self) -> Result<String, Error> {
-        let models = self.manager.models();
-        if let [model] = &models[..] {
-            return Ok(model.id.clone());
-        }
-        let file = self
-            .user_config
-            .as_ref()
-            .map_or_else(|| "your configuration".to_owned(), |f| f.display().to_string());
+    fn no_model(&self) -> Error {
+        let file = self.user_config.as_ref().map(|file| file.display().to_string());
+        let file = file.unwrap_or_else(|| "your configuration".to_owned());
+        let ids: Vec<String> = self.manager.models().into_iter().map(|model| model.id).collect();
         let with_key = |provider: &Arc<dyn Provider>| {
-            let key = provider.key_origin()?;
-            let example = provider.default_model()?;
+            let (key, example) = (provider.key_origin()?, provider.default_model()?);
             Some(format!("; {key} is set, so `-m {}/{example}` would work", provider.name()))
         };
-        let hint = match self.manager.providers().iter().find_map(with_key) {
-            _ if !models.is_empty() => {
-                let ids: Vec<&str> = models.iter().map(|model| &*model.id).collect();
-                format!("; configured are {}", ids.join(", "))
-            }
-            found => found.unwrap_or_default(),
+        let more = if ids.is_empty() {
+            self.manager.providers().iter().find_map(with_key).unwrap_or_default()
+        } else {
+            format!("; configured are {}", ids.join(", "))
         };
-        let message = "no model is named";
-        let hint = format!("name one with -m, in LLM_RS_MODEL, or as `default` in {file}{hint}");
-        Err(Error::new(ErrorKind::Config, message).with_hint(hint))
+        let hint = format!("name one with -m, in LLM_RS_MODEL, or as `default` in {file}{more}");
+        Error::new(ErrorKind::Config, "no model is named").with_hint(hint)
     }
 
     /// The address that was given from outside, where it serves this name.
@@ -180,7 +165,7 @@ impl Loaded {
         let id = resolved.id();
         let Resolved::Model { provider, mut model, .. } = resolved else {
             return Ok(Choice {
-                wire: asked.name.to_owned(),
+                wire: asked.name.to_string(),
                 named_by: asked.said_by.clone(),
                 address: None,
                 address_by: None,
@@ -243,7 +228,7 @@ impl Loaded {
         let mut warnings = Vec::new();
         let (provider, model, key_by) = match named {
             Some((provider, model)) => self.moved(asked, provider, model, &address, url, &mut warnings)?,
-            None => self.ad_hoc(asked.name, &address, url)?,
+            None => self.ad_hoc(&asked.name, &address, url)?,
         };
         Ok(Choice {
             id: format!("{}/{}", provider.name(), model.name),

@@ -18,6 +18,7 @@ const PROJECT_FILE: &str = "llm.toml";
 /// The file that the user named: with `--config`, else with `LLM_RS_CONFIG`. It is the only one then.
 pub(super) fn named(
     option: Option<&Path>,
+    cwd: &Path,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<Source>, Error> {
     let variable = || env("LLM_RS_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
@@ -28,8 +29,8 @@ pub(super) fn named(
             None => return Ok(None),
         },
     };
-    match read_text(&path, MAX_FILE) {
-        Ok(text) => Ok(Some(source(&path, text))),
+    match read_text(&cwd.join(&path), MAX_FILE) {
+        Ok(text) => Ok(Some(source(&cwd.join(&path), text))),
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             let message = format!("there is no configuration file {} ({origin})", path.display());
             Err(Error::new(ErrorKind::NotFound, message))
@@ -67,12 +68,14 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
 /// The nearest `llm.toml` from here upwards. The search ends at the root of a repository and at home, each of which is
 /// still looked into.
 pub(super) fn project(cwd: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    // The working directory comes with its links followed.
+    let followed = home.and_then(|home| fs::canonicalize(home).ok());
     for folder in cwd.ancestors() {
         let file = folder.join(PROJECT_FILE);
         if fs::metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
             return Some(file);
         }
-        if home == Some(folder) || folder.join(".git").exists() {
+        if home == Some(folder) || followed.as_deref() == Some(folder) || folder.join(".git").exists() {
             return None;
         }
     }

@@ -189,7 +189,7 @@ fn read_files(
     home: Option<&Path>,
     user: Option<&Path>,
 ) -> Result<(Config, Vec<PathBuf>), Error> {
-    if let Some(source) = files::named(sources.config.as_deref(), sources.env)? {
+    if let Some(source) = files::named(sources.config.as_deref(), &sources.cwd, sources.env)? {
         return Ok((Config::read(&source, home)?, vec![source.path().to_owned()]));
     }
     let mut files = Vec::new();

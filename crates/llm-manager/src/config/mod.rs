@@ -15,6 +15,7 @@
 
 mod build;
 mod choose;
+mod edit;
 mod files;
 mod keys;
 mod layers;
@@ -23,6 +24,7 @@ mod reader;
 mod schema;
 
 pub use self::choose::Choice;
+pub use self::edit::{with_default, write};
 pub use self::files::user_config;
 pub use self::layers::SetBy;
 pub use self::load::{Loaded, Sources, StartServer, load};

@@ -240,9 +240,18 @@ impl<'a> Section<'a> {
         let hint = match replacement(&entry.key) {
             Some(ours) if known.contains(&ours) => format!("; it is called `{ours}` here"),
             _ => did_you_mean(&entry.key, known.iter().copied())
-                .unwrap_or_else(|| format!("; allowed are {}", known.join(", "))),
+                .unwrap_or_else(|| format!("; allowed are {}", some_of(known))),
         };
         Err(entry.place.error(format_args!("unknown key `{}`{whose}{hint}", entry.key)))
+    }
+}
+
+/// The first of many names.
+fn some_of(names: &[&str]) -> String {
+    const MOST: usize = 8;
+    match names.get(..MOST) {
+        Some(first) if names.len() > MOST => format!("{} …", first.join(", ")),
+        _ => names.join(", "),
     }
 }
 
