@@ -1,1 +1,34 @@
-//! To be written.
+//! LLM vendors as data, and the trait that makes clients for them.
+//!
+//! ```
+//! # fn example() -> Result<(), llm_types::Error> {
+//! use llm_provider::catalogue;
+//! let client = catalogue::create_simple("deepseek", "sk-…", None)?;
+//! # Ok(()) }
+//! ```
+//! Start at [`catalogue`] (one row a vendor), [`Provider`] (what makes clients; yours takes two methods) and
+//! [`SpecProvider`] (a row with what the user says besides).
+//!
+//! * A compatible vendor is one row, also one of your own: see [`ProviderSpec`].
+//! * The environment is handed in, never read.
+//! * A key goes only where it was meant to: another address than its own gets none
+//!   ([`ProviderSpec::shares_keys`]).
+
+#![forbid(unsafe_code)]
+
+pub mod catalogue;
+mod families;
+mod keys;
+mod loopback;
+mod provider;
+mod spec;
+mod spec_provider;
+mod transports;
+
+pub use crate::keys::KeySupply;
+pub use crate::loopback::LoopbackProvider;
+pub use crate::provider::{ModelConfig, Provider};
+pub use crate::spec::{AddressVariable, DIALECTS, ProviderSpec};
+pub use crate::spec_provider::SpecProvider;
+pub use crate::transports::Transports;
+pub use llm_client::transport::Endpoint;

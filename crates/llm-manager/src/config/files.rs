@@ -1,0 +1,154 @@
+//! Which files are read: the one that was named, or the project's and the user's.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use llm_types::{Error, ErrorKind};
+
+use super::keys::read_text;
+use super::reader::Source;
+
+/// The largest configuration file.
+const MAX_FILE: u64 = 1 << 20;
+
+/// The name of a project's file.
+const PROJECT_FILE: &str = "llm.toml";
+
+/// The file that the user named: with `--config`, else with `LLM_RS_CONFIG`. It is the only one then.
+pub(super) fn named(
+    option: Option<&Path>,
+    cwd: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<Source>, Error> {
+    let variable = || env("LLM_RS_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let (path, origin) = match option {
+        Some(path) => (path.to_owned(), "--config"),
+        None => match variable() {
+            Some(path) => (path, "LLM_RS_CONFIG"),
+            None => return Ok(None),
+        },
+    };
+    match read_text(&cwd.join(&path), MAX_FILE) {
+        Ok(text) => Ok(Some(source(&cwd.join(&path), text))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            let message = format!("there is no configuration file {} ({origin})", path.display());
+            Err(Error::new(ErrorKind::NotFound, message))
+        }
+        Err(e) => Err(unreadable(&path, e)),
+    }
+}
+
+/// A file that is read when it is there.
+pub(super) fn found(path: &Path) -> Result<Option<Source>, Error> {
+    // A pipe or a device under this name would be waited for.
+    if !fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(None);
+    }
+    match read_text(path, MAX_FILE) {
+        Ok(text) => Ok(Some(source(path, text))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(unreadable(path, e)),
+    }
+}
+
+fn source(path: &Path, text: String) -> Source {
+    let text = match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
+    };
+    Source::new(path, text)
+}
+
+fn unreadable(path: &Path, error: io::Error) -> Error {
+    let message = format!("the configuration file {} cannot be read", path.display());
+    Error::new(ErrorKind::Config, message).with_source(error)
+}
+
+/// The nearest `llm.toml` from here upwards. The search ends at the root of a repository and at home, each of which is
+/// still looked into.
+pub(super) fn project(cwd: &Path, home: Option<&Path>) -> Option<PathBuf> {
+    // The working directory comes with its links followed.
+    let followed = home.and_then(|home| fs::canonicalize(home).ok());
+    for folder in cwd.ancestors() {
+        let file = folder.join(PROJECT_FILE);
+        if fs::metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
+            return Some(file);
+        }
+        if home == Some(folder) || followed.as_deref() == Some(folder) || folder.join(".git").exists() {
+            return None;
+        }
+    }
+    None
+}
+
+/// Where the user's own file is, or would be: `config.toml` in `$LLM_RS_HOME`, else in the folder `llm-rs` of
+/// `$XDG_CONFIG_HOME` (`~/.config`; on Windows `%APPDATA%`).
+#[must_use]
+pub fn user_config(env: &dyn Fn(&str) -> Option<String>, home: Option<&Path>) -> Option<PathBuf> {
+    let folder = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if let Some(own) = folder("LLM_RS_HOME") {
+        return Some(own.join("config.toml"));
+    }
+    let base = folder("XDG_CONFIG_HOME")
+        .or_else(|| if cfg!(windows) { folder("APPDATA") } else { home.map(|home| home.join(".config")) })?;
+    Some(base.join("llm-rs").join("config.toml"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_search_upwards_ends_at_home_and_at_a_repository() {
+        let top = tempfile::tempdir().unwrap();
+        let at = |path: &str| top.path().join(path);
+        for folder in ["home/repo/.git", "home/repo/deep", "home/plain/deep"] {
+            fs::create_dir_all(at(folder)).unwrap();
+        }
+        let find = |cwd: &str| project(&at(cwd), Some(&at("home")));
+        fs::write(at("llm.toml"), "").unwrap();
+        assert_eq!(find("home/repo/deep"), None);
+        assert_eq!(find("home/plain/deep"), None);
+        assert_eq!(project(&at("home"), None), Some(at("llm.toml")));
+        fs::write(at("home/llm.toml"), "").unwrap();
+        assert_eq!(find("home/plain/deep"), Some(at("home/llm.toml")));
+        assert_eq!(find("home/repo/deep"), None);
+        fs::write(at("home/repo/llm.toml"), "").unwrap();
+        assert_eq!(find("home/repo/deep"), Some(at("home/repo/llm.toml")));
+        fs::create_dir(at("home/repo/deep/llm.toml")).unwrap();
+        assert_eq!(find("home/repo/deep"), Some(at("home/repo/llm.toml")));
+    }
+
+    #[test]
+    fn the_users_file_follows_the_variables() {
+        let home = Path::new("/home/me");
+        for (set, path) in [
+            (&[][..], "/home/me/.config/llm-rs/config.toml"),
+            (&[("XDG_CONFIG_HOME", "/x")], "/x/llm-rs/config.toml"),
+            (&[("XDG_CONFIG_HOME", "relative")], "/home/me/.config/llm-rs/config.toml"),
+            (&[("XDG_CONFIG_HOME", "/x"), ("LLM_RS_HOME", "/own")], "/own/config.toml"),
+        ] {
+            let env = |name: &str| set.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            assert_eq!(user_config(&env, Some(home)), Some(PathBuf::from(path)));
+        }
+        assert_eq!(user_config(&|_| None, None), None);
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_or_not_text_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("llm.toml");
+        fs::write(&path, vec![b'#'; (1 << 20) + 1]).unwrap();
+        assert!(found(&path).unwrap_err().chain().ends_with("it is longer than 1048576 bytes"));
+        fs::write(&path, [0xff, 0xfe]).unwrap();
+        let error = found(&path).unwrap_err();
+        assert!(
+            error.chain().contains("cannot be read: stream did not contain valid UTF-8"),
+            "{}",
+            error.chain()
+        );
+        fs::write(&path, "\u{feff}default = 'x'").unwrap();
+        assert!(found(&path).unwrap().unwrap().read(|mut s| Ok(s.take("default").is_some())).unwrap());
+    }
+}

@@ -1,0 +1,233 @@
+//! Where a key comes from: `api_key = { env = "X" }`, `{ file = "…" }`, or the key itself.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use llm_provider::KeySupply;
+use llm_types::{Error, ErrorKind, Secret};
+use toml::de::DeValue;
+
+use super::reader::{Entry, Place, Section, describe};
+use super::schema::resolve;
+use crate::nearest::any_of;
+
+/// No key is longer.
+const MAX_KEY_FILE: u64 = 64 << 10;
+
+/// One entry of `api_key` or `api_keys`.
+#[derive(Debug)]
+pub(super) struct KeyEntry {
+    pub(super) origin: KeyOrigin,
+    pub(super) place: Place,
+}
+
+/// The forms a key may be written in.
+#[derive(Debug)]
+pub(super) enum KeyOrigin {
+    /// The key itself.
+    Text(Secret),
+    /// The name of an environment variable.
+    Env(String),
+    /// A file that holds the key and nothing else.
+    File(PathBuf),
+}
+
+impl fmt::Display for KeyEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.origin {
+            KeyOrigin::Text(_) => write!(f, "{}", self.place),
+            KeyOrigin::Env(name) => f.write_str(name),
+            KeyOrigin::File(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Takes `api_key` or `api_keys` out of a table; `None` when neither stands there. An empty list means: send none.
+pub(super) fn take(section: &mut Section<'_>, home: Option<&Path>) -> Result<Option<Vec<KeyEntry>>, Error> {
+    match (section.take("api_key"), section.take("api_keys")) {
+        (Some(_), Some(both)) => Err(both.error("give api_key or api_keys, not both")),
+        (Some(one), None) => Ok(Some(vec![read(section, one, home)?])),
+        (None, Some(list)) => section
+            .items(list)?
+            .into_iter()
+            .map(|item| read(section, item, home))
+            .collect::<Result<_, _>>()
+            .map(Some),
+        (None, None) => Ok(None),
+    }
+}
+
+fn read<'a>(section: &Section<'a>, entry: Entry<'a>, home: Option<&Path>) -> Result<KeyEntry, Error> {
+    let place = entry.place.clone();
+    let origin = match &entry.value {
+        DeValue::String(text) if text.starts_with('$') => {
+            let name = text.trim_matches(['$', '{', '}']);
+            return Err(entry.error(format_args!(
+                "variables are not filled in here; write {{ env = {name:?} }} for a variable"
+            )));
+        }
+        DeValue::String(text) => KeyOrigin::Text(Secret::key(text.as_ref()).map_err(|e| entry.error(e))?),
+        DeValue::Table(_) => return from_table(section, entry, place, home),
+        other => {
+            return Err(entry.error(format_args!(
+                "{} stands here; a key is {{ env = \"VARIABLE\" }}, {{ file = \"PATH\" }} or a text",
+                describe(other)
+            )));
+        }
+    };
+    Ok(KeyEntry { origin, place })
+}
+
+fn from_table<'a>(
+    section: &Section<'a>,
+    entry: Entry<'a>,
+    place: Place,
+    home: Option<&Path>,
+) -> Result<KeyEntry, Error> {
+    let full = entry.full.clone();
+    let mut table = section.open(entry)?;
+    for (later, what) in [("cmd", "commands"), ("keyring", "keyrings")] {
+        if let Some(entry) = table.take(later) {
+            return Err(entry.error(format_args!(
+                "keys from {what} are not supported in this version; use {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}"
+            )));
+        }
+    }
+    let origin = match (table.take("env"), table.take("file")) {
+        (Some(_), Some(both)) => return Err(both.error("give env or file, not both")),
+        (Some(env), None) => {
+            let name = env.filled_text()?;
+            if name.contains(['=', '\0', ' ', '$']) {
+                return Err(env.error(format_args!("{name:?} cannot name a variable")));
+            }
+            KeyOrigin::Env(name.to_owned())
+        }
+        (None, Some(file)) => KeyOrigin::File(resolve(file.filled_text()?, place.folder(), home)),
+        (None, None) => {
+            table.finish(&["env", "file"])?;
+            return Err(place.error(format_args!("{full}: env or file is wanted here")));
+        }
+    };
+    table.finish(&["env", "file"])?;
+    Ok(KeyEntry { origin, place })
+}
+
+/// What the user should know about how the keys are kept.
+pub(super) fn warnings(entries: &[KeyEntry], warnings: &mut Vec<String>) {
+    for entry in entries {
+        match &entry.origin {
+            KeyOrigin::Text(_) => {
+                warnings.push(format!(
+                    "{}: a key stands here as plain text; {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }} keeps it out \
+                     of this file",
+                    entry.place
+                ));
+                if let Some(mode) = open_mode(entry.place.path()) {
+                    let path = entry.place.path().display();
+                    warnings.push(format!(
+                        "{path}: it holds a key and others can read it (mode {mode:04o}); `chmod 600 {path}` closes it"
+                    ));
+                }
+            }
+            KeyOrigin::File(path) => {
+                if let Some(mode) = open_mode(path) {
+                    let path = path.display();
+                    warnings.push(format!(
+                        "{path}: it holds a key and others can read it (mode {mode:04o}); `chmod 600 {path}` closes it"
+                    ));
+                }
+            }
+            KeyOrigin::Env(_) => {}
+        }
+    }
+}
+
+/// The mode of a file that others may read or write.
+#[cfg(unix)]
+fn open_mode(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+#[cfg(not(unix))]
+fn open_mode(_: &Path) -> Option<u32> {
+    None
+}
+
+/// The keys of a provider, read when its first client is made: a file that nobody needs is not opened, and a bad
+/// variable hurts only who uses it.
+pub(super) fn supply(
+    provider: &str,
+    entries: Vec<KeyEntry>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> KeySupply {
+    if entries.is_empty() {
+        return KeySupply::none();
+    }
+    let origins: Vec<String> = entries.iter().map(ToString::to_string).collect();
+    let origin = origins.join(", ");
+    // The environment belongs to the moment of loading.
+    let sources: Vec<Source> = entries
+        .into_iter()
+        .map(|entry| match entry.origin {
+            KeyOrigin::Text(secret) => Source::Ready(Ok(Some(secret))),
+            KeyOrigin::Env(name) => Source::Ready(from_env(&name, env)),
+            KeyOrigin::File(path) => Source::File(path),
+        })
+        .collect();
+    let missing = no_key(provider, &origins);
+    KeySupply::lazy(origin, move || {
+        let mut keys = Vec::with_capacity(sources.len());
+        for source in &sources {
+            let key = match source {
+                Source::Ready(key) => key.clone()?,
+                Source::File(path) => Some(from_file(path)?),
+            };
+            keys.extend(key);
+        }
+        if keys.is_empty() { Err(missing.clone()) } else { Ok(keys) }
+    })
+}
+
+enum Source {
+    Ready(Result<Option<Secret>, Error>),
+    File(PathBuf),
+}
+
+fn no_key(provider: &str, origins: &[String]) -> Error {
+    let which = any_of(origins);
+    Error::new(ErrorKind::Authentication, format!("no key for {provider}: {which} is not set"))
+        .with_hint(format!("set {which}"))
+}
+
+/// A key from a variable; unset and empty are the same.
+pub(crate) fn from_env(name: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Option<Secret>, Error> {
+    let Some(text) = env(name).filter(|text| !text.is_empty()) else { return Ok(None) };
+    key_from(name, text).map(Some)
+}
+
+/// A key from somewhere that has a name.
+pub(crate) fn key_from(origin: &str, text: String) -> Result<Secret, Error> {
+    Secret::key(text).map_err(|e| Error::new(ErrorKind::Config, format!("{origin}: {e}")))
+}
+
+fn from_file(path: &Path) -> Result<Secret, Error> {
+    let text = read_text(path, MAX_KEY_FILE).map_err(|e| {
+        let message = format!("the key file {} cannot be read", path.display());
+        Error::new(ErrorKind::Authentication, message).with_source(e)
+    })?;
+    key_from(&path.display().to_string(), text.trim().to_owned())
+}
+
+/// A whole text file, unless it is longer than the limit.
+pub(super) fn read_text(path: &Path, limit: u64) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(limit + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > limit {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is longer than {limit} bytes")));
+    }
+    Ok(text)
+}

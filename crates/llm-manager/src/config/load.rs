@@ -1,0 +1,222 @@
+//! Reads what there is to read and builds a manager from it.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use llm_provider::{Transports, catalogue};
+use llm_types::{Error, ErrorKind};
+
+use super::build;
+use super::files;
+use super::layers::{Layers, SetBy};
+use super::schema::{Config, Setting};
+use crate::registry::Manager;
+
+/// Starts a server on the loopback and gives its base URL.
+pub type StartServer = dyn Fn() -> Result<String, Error> + Send + Sync;
+
+/// Everything that configuration is read from. Nothing else is looked at: neither the environment of the process nor its
+/// working directory.
+#[derive(Clone)]
+pub struct Sources<'a> {
+    /// A file to read in place of the project's and the user's (`--config`).
+    pub config: Option<PathBuf>,
+    /// An address for the model that is asked for (`--base-url`).
+    pub base_url: Option<String>,
+    /// A key for the model that is asked for (`--api-key`).
+    pub api_key: Option<String>,
+    /// Settings above all others (`--set key=value`), later ones winning.
+    pub sets: Vec<(String, String)>,
+    /// Settings of the caller's own below everything that the user says.
+    pub defaults: Vec<(String, String)>,
+    /// The environment.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// Where the search for a project's file begins.
+    pub cwd: PathBuf,
+    /// The user's home.
+    pub home: Option<PathBuf>,
+    /// Let a project's file say where requests and keys go.
+    pub trust_project: bool,
+    /// Starts the server behind the `mock` provider; without it there is no such provider. Called once, when the first
+    /// client of it is made.
+    pub loopback: Option<Arc<StartServer>>,
+}
+
+impl<'a> Sources<'a> {
+    /// The environment and the working directory, nothing else.
+    pub fn new(env: &'a dyn Fn(&str) -> Option<String>, cwd: impl Into<PathBuf>) -> Self {
+        Self {
+            config: None,
+            base_url: None,
+            api_key: None,
+            sets: Vec::new(),
+            defaults: Vec::new(),
+            env,
+            cwd: cwd.into(),
+            home: None,
+            trust_project: false,
+            loopback: None,
+        }
+    }
+}
+
+impl fmt::Debug for Sources<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sources")
+            .field("config", &self.config)
+            .field("sets", &self.sets)
+            .field("defaults", &self.defaults)
+            .field("cwd", &self.cwd)
+            .field("home", &self.home)
+            .field("trust_project", &self.trust_project)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A manager with every provider that is built in or configured, and what was noticed on the way.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The manager. [`choose`](Self::choose) knows more than its look-up: the command line and the environment.
+    pub manager: Manager,
+    /// What the user should be told, each once, in whole sentences without a full stop.
+    pub warnings: Vec<String>,
+    /// The files that were read, the nearest first.
+    pub files: Vec<PathBuf>,
+    /// Where the user's own file is, or would be.
+    pub user_config: Option<PathBuf>,
+    /// The settings that hold for all models, but for what providers and models say, with their origins.
+    pub settings: Vec<SetBy>,
+    pub(super) outside: Outside,
+    pub(super) layers: Layers,
+    pub(super) top: Vec<Setting>,
+    pub(super) transports: Arc<Transports>,
+    /// Who set what, by `provider` and by `provider/model`.
+    pub(super) set_by: HashMap<String, Vec<SetBy>>,
+    /// The default of the files, with its place.
+    pub(super) default: Option<(String, String)>,
+}
+
+/// What the command line and the environment say about the one model that is asked for.
+#[derive(Default)]
+pub(super) struct Outside {
+    pub(super) base_url: Option<String>,
+    pub(super) api_key: Option<String>,
+    pub(super) variables: HashMap<&'static str, String>,
+}
+
+impl Outside {
+    /// The variables that are read for the model that is asked for.
+    pub(super) const MODEL: [&'static str; 2] = ["LLM_RS_MODEL", "FLEXLLM_MODEL"];
+    pub(super) const BASE_URL: [&'static str; 2] = ["LLM_RS_BASE_URL", "FLEXLLM_BASE_URL"];
+    pub(super) const API_KEY: [&'static str; 2] = ["LLM_RS_API_KEY", "FLEXLLM_API_KEY"];
+
+    fn read(sources: &Sources<'_>) -> Self {
+        let names = [Self::MODEL, Self::BASE_URL, Self::API_KEY].into_iter().flatten();
+        let filled = |name| Some((name, (sources.env)(name).filter(|text| !text.trim().is_empty())?));
+        let vendors = catalogue::all().iter().flat_map(|row| row.key_env.iter().copied());
+        Self {
+            base_url: sources.base_url.clone(),
+            api_key: sources.api_key.clone(),
+            variables: names.chain(vendors).filter_map(filled).collect(),
+        }
+    }
+
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The values hold keys.
+        let mut names: Vec<_> = self.variables.keys().collect();
+        names.sort_unstable();
+        f.debug_struct("Outside").field("variables", &names).finish_non_exhaustive()
+    }
+}
+
+/// Reads the configuration and builds the manager. Nothing is sent, and no key's file is opened.
+///
+/// The files, the nearest first: the one named with `--config` or `LLM_RS_CONFIG` alone; else `llm.toml` of the project,
+/// then the user's own. Without any file the built-in providers stand as they are.
+///
+/// # Errors
+/// `NotFound` when a file that was named is not there; `Config` for everything that a file, a variable or an option says
+/// wrong, with its place; `Config` with an [`std::io::Error`] as its source when a file cannot be read.
+pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
+    let home = sources.home.as_deref();
+    let user_config = files::user_config(sources.env, home);
+    let (config, files) = read_files(sources, home, user_config.as_deref())?;
+    let layers = Layers::read(&sources.defaults, &sources.sets, sources.env)?;
+    let mut warnings = Vec::new();
+    if sources.api_key.is_some() {
+        warnings.push(
+            "a key on the command line can be seen by other users of this machine; LLM_RS_API_KEY or the configuration \
+             keeps it to you"
+                .to_owned(),
+        );
+    }
+    let default = config.default.as_ref().map(|default| (default.value.clone(), default.place.to_string()));
+    let (_, settings) = layers.over(&[&config.settings], "the settings")?;
+    let top = config.settings.clone();
+    let transports = Arc::new(Transports::new(sources.env));
+    let built =
+        build::build(config, sources, &layers, user_config.as_deref(), transports.clone(), &mut warnings)?;
+    if let Some((name, _)) = &default {
+        built.manager.set_default_model(name);
+    }
+    let (outside, set_by) = (Outside::read(sources), built.set_by);
+    let manager = built.manager;
+    Ok(Loaded {
+        manager,
+        warnings,
+        files,
+        user_config,
+        settings,
+        outside,
+        layers,
+        top,
+        transports,
+        set_by,
+        default,
+    })
+}
+
+fn read_files(
+    sources: &Sources<'_>,
+    home: Option<&Path>,
+    user: Option<&Path>,
+) -> Result<(Config, Vec<PathBuf>), Error> {
+    if let Some(source) = files::named(sources.config.as_deref(), &sources.cwd, sources.env)? {
+        return Ok((Config::read(&source, home)?, vec![source.path().to_owned()]));
+    }
+    let mut files = Vec::new();
+    let mut config = Config::default();
+    if let Some(source) = user.map(files::found).transpose()?.flatten() {
+        config = Config::read(&source, home)?;
+        files.push(source.path().to_owned());
+    }
+    let project = files::project(&sources.cwd, home).filter(|path| Some(&**path) != user);
+    if let Some(source) = project.as_deref().map(files::found).transpose()?.flatten() {
+        let nearer = Config::read(&source, home)?;
+        if let (Some((place, key)), false) = (nearer.needs_trust(), sources.trust_project) {
+            return Err(untrusted(&place.to_string(), &key, source.path(), user));
+        }
+        config = nearer.over(config);
+        files.insert(0, source.path().to_owned());
+    }
+    Ok((config, files))
+}
+
+/// A cloned repository must not be able to redirect a key.
+fn untrusted(place: &str, key: &str, path: &Path, user: Option<&Path>) -> Error {
+    let message =
+        format!("{place}: a project's file may not set {key}: it could send your keys and prompts elsewhere");
+    let own = user.map_or_else(|| "your own configuration".to_owned(), |user| user.display().to_string());
+    Error::new(ErrorKind::Config, message).with_hint(format!(
+        "if you trust it, name it: --config {}; or move the line to {own}",
+        path.display()
+    ))
+}

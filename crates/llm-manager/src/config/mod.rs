@@ -1,0 +1,30 @@
+//! The configuration: files, environment and command line, made into a manager.
+//!
+//! ```no_run
+//! # fn example() -> Result<(), llm_types::Error> {
+//! use llm_manager::config::{Sources, load};
+//! let env = |name: &str| std::env::var(name).ok();
+//! let sources = Sources { home: std::env::home_dir(), ..Sources::new(&env, ".") };
+//! let loaded = load(&sources)?;
+//! let choice = loaded.choose(Some("openai/gpt-x"))?;
+//! let client = loaded.client(&choice)?;
+//! # Ok(()) }
+//! ```
+//! Settings stand at the top of a file for all models, under a provider, or under a model; the nearest wins. Above them
+//! stand `LLM_RS_<KEY>` and `--set`.
+
+mod build;
+mod choose;
+mod edit;
+mod files;
+mod keys;
+mod layers;
+mod load;
+mod reader;
+mod schema;
+
+pub use self::choose::Choice;
+pub use self::edit::{with_default, write};
+pub use self::files::user_config;
+pub use self::layers::SetBy;
+pub use self::load::{Loaded, Sources, StartServer, load};

@@ -1,0 +1,347 @@
+//! Names to clients: one registry for a whole process.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use llm_client::ModelClient;
+use llm_provider::{ModelConfig, Provider};
+use llm_types::{Error, ErrorKind};
+
+use crate::names::{self, Names};
+
+/// Finds the client for a model's name, makes each client once, and closes them all.
+///
+/// All methods may be called from many tasks at once. A look-up of a name that was asked for before takes one read lock
+/// and one map access; no lock is held while a client is made or closed.
+#[derive(Default)]
+pub struct Manager {
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    names: Names,
+    default_model: Option<String>,
+    /// Clients made or registered, by `provider/name`.
+    clients: HashMap<String, Arc<Slot>>,
+    /// Clients that no name leads to, kept to be closed.
+    others: Vec<Arc<dyn ModelClient>>,
+    /// What names led to before, as they were asked for.
+    answers: HashMap<String, Arc<dyn ModelClient>>,
+    /// Counts the changes, so that an answer found before one is not kept after it.
+    changes: u64,
+    closed: bool,
+}
+
+/// A client that is made by the first who needs it, while others wait for that one and for nothing else.
+struct Slot {
+    provider: Arc<dyn Provider>,
+    model: ModelConfig,
+    client: Mutex<Option<Arc<dyn ModelClient>>>,
+}
+
+impl Slot {
+    fn client(&self) -> Result<Arc<dyn ModelClient>, Error> {
+        // A provider that panicked has left nothing behind.
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = &*client {
+            return Ok(made.clone());
+        }
+        Ok(client.insert(self.provider.create_client(&self.model)?).clone())
+    }
+
+    fn made(&self) -> Option<Arc<dyn ModelClient>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// What a name stands for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Resolved {
+    /// A model of a provider; its client may not exist yet.
+    Model {
+        /// Who makes the client.
+        provider: Arc<dyn Provider>,
+        /// What is configured about it.
+        model: ModelConfig,
+        /// Why it was found.
+        by: Found,
+    },
+    /// A client that was registered as it is.
+    Client(Arc<dyn ModelClient>),
+}
+
+/// What made a name known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It names its provider: `provider/model`.
+    Named,
+    /// Somebody configured it: it is an alias, or a provider lists it.
+    Configured,
+    /// Nobody did, and one provider's models are named like it.
+    Family,
+}
+
+impl Resolved {
+    /// `provider/name`.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match self {
+            Self::Model { provider, model, .. } => format!("{}/{}", provider.name(), model.name),
+            Self::Client(client) => client.id().to_owned(),
+        }
+    }
+}
+
+/// A configured model, for lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelEntry {
+    /// `provider/name`, which always finds it.
+    pub id: String,
+    /// The provider's name.
+    pub provider: String,
+    /// The name without the provider.
+    pub name: String,
+    /// The name on the wire.
+    pub wire: String,
+}
+
+impl Manager {
+    /// A manager that knows nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        // Every change is one step of plain data: what a panic left behind is whole.
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self) -> RwLockWriteGuard<'_, State> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.changes += 1;
+        state.answers.clear();
+        state
+    }
+
+    /// Adds a provider. One of the same name takes the place of the older, in the older's position; clients that were
+    /// handed out before go on working.
+    ///
+    /// # Errors
+    /// Kind `Config`, when no `provider/model` could ever name it.
+    pub fn register_provider(&self, provider: Arc<dyn Provider>) -> Result<(), Error> {
+        names::check_provider(provider.name())?;
+        let mut state = self.change();
+        let prefix = format!("{}/", provider.name());
+        state.clients.retain(|id, _| !id.starts_with(&prefix));
+        state.names.put_provider(provider);
+        Ok(())
+    }
+
+    /// Adds a client of your own, found by its [`id`](ModelClient::id). One of the same id takes the place of the older.
+    ///
+    /// # Errors
+    /// Kind `Config`, when the id is not `provider/model`.
+    pub fn register_client(&self, client: Arc<dyn ModelClient>) -> Result<(), Error> {
+        names::check_id(client.id())?;
+        let mut state = self.change();
+        state.clients.remove(client.id());
+        state.names.put_client(client);
+        Ok(())
+    }
+
+    /// Closes a client together with the others, without giving it a name.
+    ///
+    /// # Errors
+    /// Kind `Config`, when the manager is closed already.
+    pub fn close_with(&self, client: Arc<dyn ModelClient>) -> Result<(), Error> {
+        let mut state = self.change();
+        state.check_open()?;
+        state.others.push(client);
+        Ok(())
+    }
+
+    /// Lets a name stand for another: a model with or without its provider, or an alias.
+    ///
+    /// # Errors
+    /// Kind `Config`, when it would stand for itself in the end, or hide `provider/model` of a known provider.
+    pub fn set_alias(&self, alias: impl Into<String>, target: impl Into<String>) -> Result<(), Error> {
+        let (alias, target) = (alias.into(), target.into());
+        self.change().names.put_alias(alias, target)
+    }
+
+    /// The model for those who name none.
+    pub fn set_default_model(&self, name: impl Into<String>) {
+        self.change().default_model = Some(name.into());
+    }
+
+    /// The name given to [`set_default_model`](Self::set_default_model).
+    #[must_use]
+    pub fn default_model(&self) -> Option<String> {
+        self.read().default_model.clone()
+    }
+
+    /// The client for a name: `provider/model`, `provider:model`, a configured name, an alias, or a name that tells its
+    /// vendor. It is made by the first call and shared by all; nothing is sent.
+    ///
+    /// # Errors
+    /// `ModelNotFound`, with the names that look like it; `Config`, when two providers list it or the manager is closed;
+    /// and what [`Provider::create_client`] gives.
+    pub fn client(&self, name: &str) -> Result<Arc<dyn ModelClient>, Error> {
+        let (resolved, changes) = {
+            let state = self.read();
+            if let Some(client) = state.answers.get(name) {
+                return Ok(client.clone());
+            }
+            state.check_open()?;
+            (state.names.resolve(name)?, state.changes)
+        };
+        let client = self.client_for(&resolved)?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        // Closed meanwhile: nobody would ever close this one.
+        state.check_open()?;
+        if state.changes == changes {
+            state.answers.insert(name.to_owned(), client.clone());
+        }
+        Ok(client)
+    }
+
+    fn client_for(&self, resolved: &Resolved) -> Result<Arc<dyn ModelClient>, Error> {
+        match resolved {
+            Resolved::Client(client) => Ok(client.clone()),
+            Resolved::Model { provider, model, .. } => {
+                let fresh = || {
+                    let (provider, model) = (provider.clone(), model.clone());
+                    Arc::new(Slot { provider, model, client: Mutex::new(None) })
+                };
+                let slot = {
+                    let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+                    state.clients.entry(resolved.id()).or_insert_with(fresh).clone()
+                };
+                slot.client()
+            }
+        }
+    }
+
+    /// The client of one provider's model.
+    ///
+    /// # Errors
+    /// `ProviderNotFound`, and those of [`client`](Self::client).
+    pub fn client_of(&self, provider: &str, model: &str) -> Result<Arc<dyn ModelClient>, Error> {
+        self.require_provider(provider)?;
+        self.client(&format!("{provider}/{model}"))
+    }
+
+    /// The client of the default model.
+    ///
+    /// # Errors
+    /// Kind `Config` when there is no default, and those of [`client`](Self::client).
+    pub fn default_client(&self) -> Result<Arc<dyn ModelClient>, Error> {
+        let Some(name) = self.default_model() else {
+            return Err(Error::new(ErrorKind::Config, "no default model is set"));
+        };
+        self.client(&name)
+    }
+
+    /// What a name stands for, without making a client.
+    ///
+    /// # Errors
+    /// Those of [`client`](Self::client) but for making it.
+    pub fn resolve(&self, name: &str) -> Result<Resolved, Error> {
+        self.read().names.resolve(name)
+    }
+
+    /// The provider that a model's name leads to.
+    ///
+    /// # Errors
+    /// Those of [`resolve`](Self::resolve), and `ProviderNotFound` where the name leads to a client without a provider.
+    pub fn find_model_provider(&self, model: &str) -> Result<Arc<dyn Provider>, Error> {
+        match self.resolve(model)? {
+            Resolved::Model { provider, .. } => Ok(provider),
+            Resolved::Client(client) => {
+                let provider = client.id().split('/').next().unwrap_or_default();
+                self.require_provider(provider)
+            }
+        }
+    }
+
+    /// The provider of this name.
+    #[must_use]
+    pub fn provider(&self, name: &str) -> Option<Arc<dyn Provider>> {
+        self.read().names.provider(name).cloned()
+    }
+
+    /// The provider of this name.
+    ///
+    /// # Errors
+    /// `ProviderNotFound`, with the names that look like it.
+    pub fn require_provider(&self, name: &str) -> Result<Arc<dyn Provider>, Error> {
+        let state = self.read();
+        state.names.provider(name).cloned().ok_or_else(|| state.names.no_provider(name))
+    }
+
+    /// Every provider, in the order of registration.
+    #[must_use]
+    pub fn providers(&self) -> Vec<Arc<dyn Provider>> {
+        self.read().names.providers().to_vec()
+    }
+
+    /// Every configured model and registered client, in the order of registration.
+    #[must_use]
+    pub fn models(&self) -> Vec<ModelEntry> {
+        self.read().names.models()
+    }
+
+    /// Every alias with what it stands for, by name.
+    #[must_use]
+    pub fn aliases(&self) -> Vec<(String, String)> {
+        self.read().names.aliases()
+    }
+
+    /// Closes every client that was made or registered, and refuses to make more. Calls in flight end as they would. A
+    /// second time it does nothing. A client that never returns from its own close does not keep the others open.
+    pub async fn close(&self) {
+        let clients: Vec<Arc<dyn ModelClient>> = {
+            let mut state = self.change();
+            state.closed = true;
+            let made: Vec<Arc<Slot>> = state.clients.drain().map(|(_, slot)| slot).collect();
+            let mut others = std::mem::take(&mut state.others);
+            others.extend(state.names.take_clients());
+            others.into_iter().chain(made.iter().filter_map(|slot| slot.made())).collect()
+        };
+        // All at once: each is polled until it is done.
+        let mut closing: Vec<_> = clients.iter().map(|client| client.close()).collect();
+        std::future::poll_fn(|cx| {
+            closing.retain_mut(|close| close.as_mut().poll(cx).is_pending());
+            if closing.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.read().closed
+    }
+}
+
+impl State {
+    fn check_open(&self) -> Result<(), Error> {
+        if self.closed { Err(Error::new(ErrorKind::Config, "the manager is closed")) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.read();
+        let providers: Vec<&str> = state.names.providers().iter().map(|provider| provider.name()).collect();
+        f.debug_struct("Manager")
+            .field("providers", &providers)
+            .field("clients", &state.clients.len())
+            .field("closed", &state.closed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,134 @@
+use super::*;
+
+#[test]
+fn every_row_can_be_named_and_reached() {
+    for (at, row) in ROWS.iter().enumerate() {
+        let name = row.name;
+        assert!(!name.contains(['/', ':', ' ']) && name == name.to_lowercase(), "{name}");
+        assert!(ROWS.iter().skip(at + 1).all(|other| other.name != name), "{name} stands twice");
+        if let Some(url) = row.base_url {
+            let address = Endpoint::parse(url).unwrap();
+            assert!(row.owns(&address) || address.is_loopback(), "{name} does not own its own address");
+        }
+        assert!(!row.key_required || !row.key_env.is_empty(), "{name} needs a key and no variable holds it");
+    }
+}
+
+#[test]
+fn an_address_tells_its_row() {
+    for (url, name) in [
+        ("https://api.openai.com/v1", Some("openai")),
+        ("https://eu.api.openai.com/v1", Some("openai")),
+        ("http://api.openai.com/v1", None),
+        ("https://api.openai.com.evil.example/v1", None),
+        ("https://api.deepseek.com", Some("deepseek")),
+        ("https://openrouter.ai/api/v1", Some("openrouter")),
+        ("http://10.0.0.7:11434/v1", Some("ollama")),
+        ("http://127.0.0.1:8000/v1", None),
+    ] {
+        assert_eq!(at(&Endpoint::parse(url).unwrap()).map(|row| row.name), name, "{url}");
+    }
+}
+
+#[test]
+fn a_bare_name_tells_its_owner() {
+    for (model, owner) in [
+        ("gpt-4o-mini", Some("openai")),
+        ("GPT-5.4", Some("openai")),
+        ("chatgpt-4o-latest", Some("openai")),
+        ("o1", Some("openai")),
+        ("o3-mini", Some("openai")),
+        ("ft:gpt-4o:acme::x", Some("openai")),
+        ("text-embedding-3-small", Some("openai")),
+        ("deepseek-chat", Some("deepseek")),
+        ("deepseek-v4-flash", Some("deepseek")),
+        ("gpt-oss-120b", None),
+        ("openai/gpt-oss-120b", None),
+        ("deepseek-ai/deepseek-r1", None),
+        ("deepseek-r1:7b", None),
+        ("o10", None),
+        ("olmo-2", None),
+        ("qwen3-8b", None),
+        ("", None),
+    ] {
+        let owners: Vec<&str> = ROWS.iter().filter(|row| row.claims(model)).map(|row| row.name).collect();
+        assert_eq!(owners, Vec::from_iter(owner), "{model}");
+    }
+}
+
+#[test]
+fn behaviour_follows_the_models_name_wherever_it_is_served() {
+    let quirks = |row: &str, model: &str| find(row).unwrap().quirks_for(model);
+    for (row, model, limit) in [
+        ("openai", "gpt-4o", TokenLimit::MaxCompletionTokens),
+        ("openai-compatible", "gpt-4o", TokenLimit::MaxTokens),
+        ("openai-compatible", "gpt-5.4", TokenLimit::MaxCompletionTokens),
+        ("openai-compatible", "o3-mini", TokenLimit::MaxCompletionTokens),
+        ("openrouter", "openai/o4-mini-2025-04-16", TokenLimit::MaxCompletionTokens),
+        ("openrouter", "anthropic/claude-haiku-4.5", TokenLimit::MaxTokens),
+        ("vllm", "openai/gpt-oss-120b", TokenLimit::MaxTokens),
+        ("deepseek", "deepseek-chat", TokenLimit::MaxTokens),
+    ] {
+        assert_eq!(quirks(row, model).token_limit, limit, "{row} {model}");
+    }
+    assert_eq!(quirks("openai", "o1-mini").system_role, SystemRole::User);
+    assert_eq!(quirks("openai", "o3-mini").system_role, SystemRole::Both);
+    for (model, switch) in [
+        ("Qwen/Qwen3-8B", "enable_thinking"),
+        ("deepseek-ai/DeepSeek-V4-Flash", "thinking"),
+        ("granite-4", "thinking"),
+    ] {
+        let ReasoningForm::TemplateSwitch { name, .. } = quirks("vllm", model).reasoning else { panic!() };
+        assert_eq!(name, switch, "{model}");
+    }
+    let replay = |row: &str| quirks(row, "deepseek-reasoner").replay;
+    let with_tools = Replay { when: ReplayWhen::WithTools, field: ReplayField::ReasoningContent };
+    assert_eq!((replay("deepseek"), replay("openai-compatible")), (with_tools, with_tools));
+    assert_eq!(replay("openrouter").field, ReplayField::Details);
+}
+
+#[test]
+fn the_environment_moves_a_row() {
+    let env = |name: &str| (name == "OLLAMA_HOST").then(|| "10.0.0.7".to_owned());
+    let provider = SpecProvider::from_env(find("ollama").unwrap(), &env);
+    assert_eq!(provider.address().as_deref(), Some("http://10.0.0.7:11434/v1"));
+    let env = |name: &str| (name == "OPEN_ROUTER_API_KEY").then(|| "sk-or".to_owned());
+    assert_eq!(
+        SpecProvider::from_env(find("openrouter").unwrap(), &env).key_origin(),
+        Some("OPEN_ROUTER_API_KEY")
+    );
+    let env = |name: &str| (name == "OPENAI_BASE_URL").then(|| "proxy.example".to_owned());
+    let error = SpecProvider::from_env(find("openai").unwrap(), &env).create_client(&ModelConfig::new("x"));
+    let error = error.unwrap_err();
+    assert_eq!((error.kind(), error.message().starts_with("OPENAI_BASE_URL: ")), (ErrorKind::Config, true));
+}
+
+#[test]
+fn a_key_and_a_name_make_a_client() {
+    for row in ["openai", "deepseek", "openrouter", "vllm", "ollama"] {
+        assert_eq!(create_simple(row, "sk-1", Some("x/y")).unwrap().id(), format!("{row}/x/y"));
+    }
+    assert_eq!(create_simple("deepseek", "sk-1", None).unwrap().id(), "deepseek/deepseek-chat");
+    assert_eq!(create_simple("ollama", "", Some("qwen3:8b")).unwrap().id(), "ollama/qwen3:8b");
+    for (row, key, model, message) in [
+        (
+            "acme",
+            "sk-1",
+            None,
+            "there is no provider `acme`; there are openai, deepseek, openrouter, vllm, ollama, openai-compatible, mock",
+        ),
+        ("vllm", "sk-1", None, "name a model: vllm has none for those who name none"),
+        (
+            "openai",
+            "sk 1",
+            None,
+            "the key has a space at character 3; a key is made of visible ASCII characters only",
+        ),
+        ("openai", "", None, "no key for openai: set OPENAI_API_KEY"),
+        ("openrouter", "", Some("x"), "no key for openrouter: set OPENROUTER_API_KEY or OPEN_ROUTER_API_KEY"),
+        ("openai-compatible", "sk-1", Some("x"), "openai-compatible needs a base URL"),
+        ("mock", "", Some("parrot"), "mock has no model `parrot`; there is mock/echo"),
+    ] {
+        assert_eq!(create_simple(row, key, model).unwrap_err().to_string(), message);
+    }
+}
