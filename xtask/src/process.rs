@@ -171,7 +171,7 @@ pub(crate) fn tail(said: &str) -> String {
 pub(crate) struct Mock {
     /// Kept to be ended together with this.
     _process: Running,
-    port: u16,
+    pub(crate) port: u16,
     log: PathBuf,
 }
 
@@ -188,14 +188,29 @@ pub(crate) struct Request {
 }
 
 impl Mock {
-    /// Starts a server on a free port and waits until it accepts connections.
+    /// Starts a server with a request log on a free port and waits until it accepts connections.
     pub(crate) fn start(stage: &Stage, folder: &Path, name: &str, options: &[&str]) -> Outcome<Self> {
         let log = folder.join(format!("{name}.log"));
+        let named = log.to_string_lossy().into_owned();
+        Self::listening(
+            stage,
+            log,
+            folder.join(format!("{name}.said")),
+            &[&["--log", &named], options].concat(),
+        )
+    }
+
+    /// The same without a request log.
+    pub(crate) fn start_silent(stage: &Stage, folder: &Path, name: &str, options: &[&str]) -> Outcome<Self> {
+        Self::listening(stage, PathBuf::new(), folder.join(format!("{name}.said")), options)
+    }
+
+    fn listening(stage: &Stage, log: PathBuf, said: PathBuf, options: &[&str]) -> Outcome<Self> {
         for _ in 0..5 {
             let port = free_port()?;
-            let mut command = stage.llm(["mock", "--port", &port.to_string(), "--log"]);
-            command.arg(&log).args(options);
-            let mut process = Running::start(command, folder.join(format!("{name}.said")))?;
+            let mut command = stage.llm(["mock", "--port", &port.to_string()]);
+            command.args(options);
+            let mut process = Running::start(command, said.clone())?;
             // Somebody else may have taken the port meanwhile: then the process ends, and another port is tried.
             while process.ended()?.is_none() {
                 if TcpStream::connect_timeout(&address(port), Duration::from_millis(200)).is_ok() {
