@@ -1,0 +1,185 @@
+//! `cargo xtask bench`: what a call costs beside the bare HTTP exchange, and what a large batch takes. Ratios within one
+//! run; absolute figures are for the reader's own machine.
+
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Command, Outcome,
+    args::Args,
+    process::{Mock, Running, Stage},
+    run,
+};
+
+pub(crate) const COMMAND: Command = Command {
+    name: "bench",
+    about: "Compare the client with a bare hyper loop; measure batch throughput, memory and start time",
+    usage: "bench [--rows N] [--rounds N] [--only exchange|batch|start]\n\n  --rows N    rows of the batch runs (default 100000)\n  --rounds N  rounds of the exchange comparison (default 15)\n  --only X    one part only\n\n  Builds in release. Run it on a quiet machine.",
+    run,
+};
+
+fn run(mut args: Args) -> Outcome {
+    let rows: usize = args.value("--rows")?.unwrap_or(100_000);
+    let rounds: u16 = args.value("--rounds")?.unwrap_or(15);
+    let only: Option<String> = args.value("--only")?;
+    args.end()?;
+    let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
+    if !["exchange", "batch", "start"].into_iter().any(wanted) {
+        return Err(format!("--only: `{}` is none of exchange, batch, start", only.unwrap_or_default()));
+    }
+    let build = ["build", "--release", "--locked", "--package", "llm-cli", "--package", "llm-bench"];
+    run::echo(run::cargo().args(build))?;
+    let built = |name: &str| {
+        run::target_dir().join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+    };
+    let stage = Stage::new(built("llm"))?;
+    if wanted("exchange") {
+        exchange(&stage, &built("llm-bench"), rounds)?;
+    }
+    if wanted("batch") {
+        batch(&stage, rows)?;
+    }
+    if wanted("start") {
+        start(&stage)?;
+    }
+    Ok(())
+}
+
+/// (a) and (b): in `llm-bench`, so that the server's CPU is another process's.
+fn exchange(stage: &Stage, bench: &Path, rounds: u16) -> Outcome {
+    let folder = stage.folder("exchange")?;
+    // About as many chunks as words.
+    let text = "The quick brown fox naps while lazy dogs jump over compilers and count to ten. ".repeat(100);
+    let script = folder.join("script.jsonl");
+    std::fs::write(&script, format!("{}\n", serde_json::json!({"text": text})))
+        .map_err(|error| format!("{}: {error}", script.display()))?;
+    // No request log: it would cost the server time that the client then waits.
+    let plain = Mock::start_silent(stage, &folder, "plain", &[])?;
+    let streamed = Mock::start_silent(stage, &folder, "streamed", &["--script", &script.to_string_lossy()])?;
+    let mut command = stage.clean(bench);
+    command.args([plain.port.to_string(), streamed.port.to_string(), rounds.to_string()]);
+    run::echo(&mut command)
+}
+
+/// (c) Many rows through the real binary, and the run after it, which finds everything done.
+fn batch(stage: &Stage, rows: usize) -> Outcome {
+    let folder = stage.folder("batch")?;
+    let (input, output) = (folder.join("in.jsonl"), folder.join("out.jsonl"));
+    write_rows(&input, rows).map_err(|error| format!("{}: {error}", input.display()))?;
+    for what in ["first run", "run with nothing to do"] {
+        let mut command = stage.llm(["batch"]);
+        command.arg(&input).arg("-o").arg(&output).args([
+            "-m",
+            "mock/echo",
+            "-c",
+            "64",
+            "--progress",
+            "none",
+        ]);
+        let mut running = Running::start(command, folder.join("said"))?;
+        let measured = watch(&mut running)?;
+        let seconds = measured.took.as_secs_f64();
+        let per_second = as_float(rows) / seconds;
+        let cpu = measured.cpu.map_or_else(
+            || "unknown".to_owned(),
+            |cpu| format!("{:.1} µs", cpu.as_secs_f64() * 1e6 / as_float(rows)),
+        );
+        let peak = measured
+            .peak_kib
+            .map_or_else(|| "unknown".to_owned(), |kib| format!("{:.1} MiB", as_float(kib) / 1024.0));
+        println!(
+            "batch, {what}: {rows} rows in {seconds:.2} s, {per_second:.0} rows/s, CPU per row {cpu} (mock server included), peak memory {peak}"
+        );
+    }
+    Ok(())
+}
+
+fn write_rows(path: &Path, rows: usize) -> std::io::Result<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    for number in 0..rows {
+        writeln!(
+            file,
+            "{{\"q\": \"Question {number}: how many rows does a file of {rows} rows have, and why?\", \"n\": {number}}}"
+        )?;
+    }
+    file.flush()
+}
+
+/// What a process took from start to end.
+struct Measured {
+    took: Duration,
+    cpu: Option<Duration>,
+    peak_kib: Option<usize>,
+}
+
+/// Watches a process to its end; memory and CPU come from `/proc`, where there is one.
+fn watch(running: &mut Running) -> Outcome<Measured> {
+    let folder = PathBuf::from(format!("/proc/{}", running.id()));
+    let (mut cpu, mut peak_kib) = (None, None);
+    loop {
+        let status = std::fs::read_to_string(folder.join("status")).unwrap_or_default();
+        peak_kib = status.lines().find_map(peak_of).or(peak_kib);
+        let stat = std::fs::read_to_string(folder.join("stat")).unwrap_or_default();
+        cpu = cpu_of(&stat).or(cpu);
+        if running.ended()?.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let took = running.age();
+    running.expect(0, Duration::ZERO)?;
+    Ok(Measured { took, cpu, peak_kib })
+}
+
+/// The highest resident size, from a line of `/proc/PID/status`.
+fn peak_of(line: &str) -> Option<usize> {
+    line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// User and system time, from `/proc/PID/stat`: fields 14 and 15, in hundredths of a second.
+fn cpu_of(stat: &str) -> Option<Duration> {
+    let after_name = stat.rsplit_once(')')?.1;
+    let mut fields = after_name.split_whitespace().skip(11);
+    let (user, system): (u64, u64) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+    Some(Duration::from_millis((user + system) * 10))
+}
+
+/// (d) The time from start to end of a command that does next to nothing.
+fn start(stage: &Stage) -> Outcome {
+    let mut times = Vec::new();
+    for _ in 0..41 {
+        let mut command = stage.llm(["--version"]);
+        let begun = Instant::now();
+        run::capture(&mut command)?;
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    let at = |place: usize| times.get(place).map_or(0.0, |time| time.as_secs_f64() * 1e3);
+    println!(
+        "start: `llm --version` takes {:.1} ms (median of 41; fastest {:.1} ms; goal 10 ms)",
+        at(20),
+        at(0)
+    );
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people to read")]
+fn as_float(count: usize) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_a_process_are_read_from_its_files() {
+        assert_eq!(peak_of("VmHWM:\t   20480 kB"), Some(20480));
+        assert_eq!(peak_of("VmRSS:\t   20480 kB"), None);
+        let stat = "77 (a name) with) R 1 2 3 4 5 6 7 8 9 10 150 25 0 0 20";
+        assert_eq!(cpu_of(stat), Some(Duration::from_millis(1750)));
+    }
+}
