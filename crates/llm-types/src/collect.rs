@@ -43,6 +43,15 @@ impl Collector {
         &mut choices[at]
     }
 
+    fn call(&mut self, choice: u32, index: u32) -> Option<&mut ToolCall> {
+        let at = usize::try_from(index).ok()?;
+        let mut calls = self.choice(choice).message.parts.iter_mut().filter_map(|part| match part {
+            Part::ToolCall(call) => Some(call),
+            _ => None,
+        });
+        calls.nth(at)
+    }
+
     /// Takes one event.
     pub fn push(&mut self, event: StreamEvent) {
         match event {
@@ -56,9 +65,7 @@ impl Collector {
             },
             StreamEvent::Reasoning { choice, text } => match self.choice(choice).message.parts.last_mut() {
                 // A finished block is not added to.
-                Some(Part::Reasoning(block))
-                    if block.signature.is_none() && block.encrypted.is_none() && !block.summary =>
-                {
+                Some(Part::Reasoning(block)) if block.signature.is_none() && block.encrypted.is_none() => {
                     block.text.push_str(&text);
                 }
                 _ => self.choice(choice).message.parts.push(Part::Reasoning(Reasoning::text(text))),
@@ -70,18 +77,24 @@ impl Collector {
                 Some(Part::Refusal { text: so_far }) => so_far.push_str(&text),
                 _ => self.choice(choice).message.parts.push(Part::Refusal { text }),
             },
+            StreamEvent::Native { choice, part } => {
+                self.choice(choice).message.parts.push(Part::Native(part));
+            }
             StreamEvent::ToolCallStart { choice, index: _, id, name, custom, signature } => {
                 let call = ToolCall { id, name, custom, signature, ..ToolCall::default() };
                 self.choice(choice).message.parts.push(Part::ToolCall(call));
             }
             StreamEvent::ToolCallDelta { choice, index, arguments } => {
-                let at = usize::try_from(index).unwrap_or(usize::MAX);
-                let mut calls = self.choice(choice).message.parts.iter_mut().filter_map(|part| match part {
-                    Part::ToolCall(call) => Some(call),
-                    _ => None,
-                });
-                if let Some(call) = calls.nth(at) {
+                if let Some(call) = self.call(choice, index) {
                     call.arguments.push_str(&arguments);
+                }
+            }
+            StreamEvent::Replay { choice, call: None, name, value } => {
+                self.choice(choice).message.extra.insert(name, value);
+            }
+            StreamEvent::Replay { choice, call: Some(index), name, value } => {
+                if let Some(call) = self.call(choice, index) {
+                    call.extra.insert(name, value);
                 }
             }
             StreamEvent::ToolCallEnd { .. } | StreamEvent::End => {}
@@ -122,11 +135,15 @@ impl Collector {
 }
 
 /// Adds a block to the reasoning so far: one with text or an encrypted block of its own stands alone, a bare signature
-/// closes the block before it.
+/// closes the last block, even when other parts have come in between.
 fn merge_block(parts: &mut Vec<Part>, block: Reasoning) {
     if block.text.is_empty()
         && block.encrypted.is_none()
-        && let Some(Part::Reasoning(last)) = parts.last_mut()
+        && let Some(last) = parts.iter_mut().rev().find_map(|part| match part {
+            Part::Reasoning(last) => Some(last),
+            _ => None,
+        })
+        && (last.signature.is_none() || block.signature.is_none())
     {
         let Reasoning { signature, id, format, origin, extra, .. } = block;
         for (to, from) in [
@@ -213,6 +230,31 @@ mod tests {
             })
             .collect();
         assert_eq!(blocks, [("think", Some("sig")), ("more", None)]);
+    }
+
+    #[test]
+    fn a_summary_grows_and_what_must_come_back_goes_into_the_message() {
+        let raw = |text: &str| serde_json::value::RawValue::from_string(text.to_owned()).unwrap();
+        let mut c = Collector::new();
+        let block = Reasoning { summary: true, ..Reasoning::text("sum") };
+        c.push(StreamEvent::ReasoningBlock { choice: 0, block: Box::new(block) });
+        c.push(StreamEvent::Reasoning { choice: 0, text: "mary".into() });
+        c.push(StreamEvent::Text { choice: 0, text: "t".into() });
+        let signature = Reasoning { signature: Some("sig".into()), ..Reasoning::default() };
+        c.push(StreamEvent::ReasoningBlock { choice: 0, block: Box::new(signature) });
+        c.push(StreamEvent::Native { choice: 0, part: raw(r#"{"type":"x"}"#) });
+        let (id, name) = ("a".to_owned(), "f".to_owned());
+        c.push(StreamEvent::ToolCallStart { choice: 0, index: 0, id, name, custom: false, signature: None });
+        for call in [None, Some(0)] {
+            c.push(StreamEvent::Replay { choice: 0, call, name: "m".into(), value: raw("1.0") });
+        }
+        let response = c.finish();
+        let message = response.message().unwrap();
+        let Part::Reasoning(block) = &message.parts[0] else { panic!("no reasoning") };
+        assert_eq!((block.text.as_str(), block.signature.as_deref()), ("summary", Some("sig")));
+        assert!(matches!(&message.parts[2], Part::Native(part) if part.get() == r#"{"type":"x"}"#));
+        assert_eq!(message.extra.get("m").unwrap().get(), "1.0");
+        assert_eq!(message.tool_calls().next().unwrap().extra.get("m").unwrap().get(), "1.0");
     }
 
     #[test]

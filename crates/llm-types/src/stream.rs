@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! stream  = Start (delta | Usage | Warning | Extra)* End
-//! delta   = Text | Reasoning | ReasoningBlock | Refusal | ToolCallStart ToolCallDelta* ToolCallEnd | Logprobs | Finish
+//! delta   = Text | Reasoning | ReasoningBlock | Refusal | Native | ToolCallStart ToolCallDelta* ToolCallEnd | Replay
+//!         | Logprobs | Finish
 //! ```
 //! Deltas of different choices may interleave. `Finish` comes once a choice, when the vendor says why it stopped;
 //! `End` comes once, after which nothing follows. A stream that is not whole ends in an error and has no `End`.
@@ -32,7 +33,7 @@ pub enum StreamEvent {
         /// The piece; never half a character.
         text: String,
     },
-    /// More readable reasoning.
+    /// More readable reasoning, added to the block that is open: any but a signed or encrypted one.
     Reasoning {
         /// The choice it belongs to.
         choice: u32,
@@ -40,7 +41,7 @@ pub enum StreamEvent {
         text: String,
     },
     /// A block of reasoning that is not plain text: a summary, a signature over the text before it, an encrypted block.
-    /// A block with text adds that text; one without text adds to the block before it.
+    /// One with text or encrypted thoughts begins a block, one without either adds to the last block.
     ReasoningBlock {
         /// The choice it belongs to.
         choice: u32,
@@ -53,6 +54,13 @@ pub enum StreamEvent {
         choice: u32,
         /// The piece.
         text: String,
+    },
+    /// A part of the vendor's own that is no text, kept as it is written.
+    Native {
+        /// The choice it belongs to.
+        choice: u32,
+        /// The part.
+        part: Box<RawValue>,
     },
     /// A tool call begins.
     ToolCallStart {
@@ -84,6 +92,17 @@ pub enum StreamEvent {
         choice: u32,
         /// The call's place.
         index: u32,
+    },
+    /// A member that we do not know and that must come back with the message, or with one of its calls.
+    Replay {
+        /// The choice it belongs to.
+        choice: u32,
+        /// The call's place, where it is the call's member and not the message's.
+        call: Option<u32>,
+        /// The member's name.
+        name: String,
+        /// Its value, as sent.
+        value: Box<RawValue>,
     },
     /// Log probabilities of the tokens of a chunk, as sent.
     Logprobs {
@@ -127,12 +146,14 @@ impl StreamEvent {
             | Self::Reasoning { .. }
             | Self::ReasoningBlock { .. }
             | Self::Refusal { .. }
+            | Self::Native { .. }
             | Self::ToolCallStart { .. }
             | Self::ToolCallDelta { .. }
             | Self::ToolCallEnd { .. }
             | Self::Finish { .. }
             | Self::End => true,
             Self::Start { .. }
+            | Self::Replay { .. }
             | Self::Logprobs { .. }
             | Self::Usage(_)
             | Self::Warning(_)
