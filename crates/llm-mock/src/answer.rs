@@ -245,7 +245,10 @@ mod tests {
     proptest! {
         #[test]
         fn every_byte_leaves_once_and_in_order(
-            body in "[a-z]{0,60}", most in 1..70_usize, cues in prop::collection::vec((0..60_usize, 0..50_u32), 0..6), cut in 0..80_usize,
+            body in "[a-z]{0,60}",
+            most in 1..70_usize,
+            cues in prop::collection::vec((0..60_usize, 0..50_u32), 0..6),
+            cut in 0..80_usize,
         ) {
             let mut cues: Vec<_> = cues.into_iter().map(|(at, due)| Cue { at, due: MS * due }).collect();
             cues.sort_by_key(|cue| (cue.due, cue.at));

@@ -14,7 +14,7 @@ use crate::{
     log::{Exchange, Request},
     openai_chat::{self, Context, Pace, Problem},
     script::{Content, Reply},
-    server::{Queue, Shared, lock},
+    shared::{Queue, Shared, lock},
 };
 
 impl Shared {

@@ -30,7 +30,7 @@ use crate::{
     fault::{ConnectionFault, Fault, Framing},
     log::{Exchange, Outcome, Received, key_of},
     openai_chat::Problem,
-    server::Shared,
+    shared::Shared,
 };
 
 /// The most one data frame takes, so that a client that leaves is noticed in time.

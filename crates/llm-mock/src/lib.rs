@@ -27,6 +27,7 @@
 //! * A client that leaves is noticed at once, in whatever the server is doing, and noted as
 //!   [`Outcome::Cancelled`].
 //! * With the log off nothing is kept of a request; nothing is ever printed; no key is written to a log file.
+mod accept;
 mod answer;
 mod config;
 mod counters;
@@ -42,6 +43,7 @@ mod openai_chat;
 mod script;
 mod script_file;
 mod server;
+mod shared;
 mod text;
 
 pub use crate::{

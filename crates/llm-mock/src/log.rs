@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 
-use crate::server::{Shared, lock};
+use crate::shared::{Shared, lock};
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -1,38 +1,26 @@
-//! The server: listening, and what a test asks of it.
+//! A running server, and what a test asks of it.
 
 use std::{
-    collections::{HashMap, VecDeque},
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering::SeqCst},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, atomic::Ordering::SeqCst},
+    time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
-use tokio::{
-    io::AsyncReadExt,
-    net::{TcpListener, TcpStream},
-    sync::{Notify, oneshot},
-    task::{JoinHandle, JoinSet},
-};
+use bytes::Bytes;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
     MockError,
+    accept::listen,
     config::MockConfig,
-    counters::{Counters, Counts},
+    counters::Counts,
     fault::ConnectionFault,
-    http1, http2,
-    limits::{Gate, Limits},
+    limits::Limits,
     log::Request,
-    log_file::LogFile,
-    script::{Reader, Reply},
+    script::Reply,
+    shared::{Queue, Shared, lock},
 };
-
-/// What an HTTP/2 client says first.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A running server. Dropped, it stops listening and closes every connection.
 pub struct MockServer {
@@ -40,66 +28,6 @@ pub struct MockServer {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     listening: JoinHandle<()>,
-}
-
-/// What every connection has in common.
-pub(crate) struct Shared {
-    pub(crate) config: MockConfig,
-    pub(crate) started: Instant,
-    pub(crate) closing: AtomicBool,
-    pub(crate) counters: Counters,
-    pub(crate) log: Mutex<Vec<Request>>,
-    pub(crate) log_file: Option<LogFile>,
-    /// Told whenever a number changes.
-    pub(crate) changed: Notify,
-    pub(crate) desk: Mutex<Desk>,
-}
-
-/// What is still to be said, and to whom not.
-#[derive(Debug)]
-pub(crate) struct Desk {
-    pub(crate) gate: Gate,
-    pub(crate) queue: Queue<Arc<Reply>>,
-    pub(crate) by_path: HashMap<String, Queue<Arc<Reply>>>,
-    pub(crate) script: Reader,
-    /// Faults of connections to come.
-    pub(crate) on_accept: Queue<ConnectionFault>,
-    pub(crate) on_reuse: Queue<ConnectionFault>,
-}
-
-/// Things to be used in order, each so many times.
-#[derive(Debug)]
-pub(crate) struct Queue<T>(VecDeque<(T, u64)>);
-
-impl<T: Clone> Queue<T> {
-    fn new() -> Self {
-        Self(VecDeque::new())
-    }
-
-    fn push(&mut self, item: T, times: u64) {
-        if times > 0 {
-            self.0.push_back((item, times));
-        }
-    }
-
-    pub(crate) fn take(&mut self) -> Option<T> {
-        let (item, times) = self.0.front_mut()?;
-        let item = item.clone();
-        *times -= 1;
-        if *times == 0 {
-            self.0.pop_front();
-        }
-        Some(item)
-    }
-
-    fn left(&self) -> u64 {
-        self.0.iter().fold(0, |sum, (_, times)| sum.saturating_add(*times))
-    }
-}
-
-/// A mutex whose holder panicked is as good as ever here: nothing is left half-changed.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl MockServer {
@@ -118,35 +46,11 @@ impl MockServer {
 
     pub(crate) async fn start_with(config: MockConfig) -> Result<Self, MockError> {
         config.check()?;
-        let log_file = match &config.log_file {
-            Some(path) => Some(
-                LogFile::open(path, config.log_bodies)
-                    .map_err(|source| MockError::File { path: path.clone(), source })?,
-            ),
-            None => None,
-        };
         let address = SocketAddr::new(config.bind, config.port);
         let bind = |source| MockError::Bind { address, source };
         let listener = TcpListener::bind(address).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        let desk = Desk {
-            gate: Gate::new(config.limits.clone(), config.seed),
-            queue: Queue::new(),
-            by_path: HashMap::new(),
-            script: Reader::new(config.script.clone()),
-            on_accept: Queue::new(),
-            on_reuse: Queue::new(),
-        };
-        let shared = Arc::new(Shared {
-            config,
-            started: Instant::now(),
-            closing: AtomicBool::new(false),
-            counters: Counters::default(),
-            log: Mutex::new(Vec::new()),
-            log_file,
-            changed: Notify::new(),
-            desk: Mutex::new(desk),
-        });
+        let shared = Arc::new(Shared::new(config)?);
         let (stop, stopped) = oneshot::channel();
         let listening = tokio::spawn(listen(listener, Arc::clone(&shared), stopped));
         Ok(Self { shared, address, stop: Some(stop), listening })
@@ -305,102 +209,5 @@ impl Drop for MockServer {
 impl fmt::Debug for MockServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MockServer").field("address", &self.address).field("counts", &self.counts()).finish()
-    }
-}
-
-/// Accepts until told to stop. The connections' tasks live in its set, so they end with it.
-async fn listen(listener: TcpListener, shared: Arc<Shared>, mut stopped: oneshot::Receiver<()>) {
-    let mut connections = JoinSet::new();
-    let mut number = 0;
-    loop {
-        tokio::select! {
-            biased;
-            _ = &mut stopped => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    number += 1;
-                    connections.spawn(connection(stream, Arc::clone(&shared), number));
-                }
-                // Out of file descriptors, or the peer is gone already: the next one may do better.
-                Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
-            },
-        }
-    }
-    drop(listener);
-    connections.shutdown().await;
-}
-
-/// Counts a connection while it is open.
-struct Open<'a>(&'a Shared);
-
-impl<'a> Open<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        shared.counters.connections.fetch_add(1, SeqCst);
-        shared.counters.open_connections.fetch_add(1, SeqCst);
-        shared.changed.notify_waiters();
-        Self(shared)
-    }
-}
-
-impl Drop for Open<'_> {
-    fn drop(&mut self) {
-        self.0.counters.open_connections.fetch_sub(1, SeqCst);
-        self.0.changed.notify_waiters();
-    }
-}
-
-async fn connection(mut stream: TcpStream, shared: Arc<Shared>, number: u64) {
-    let _open = Open::new(&shared);
-    // Without it a paced stream waits for acknowledgements. A peer that is gone already fails here and below.
-    let _ = stream.set_nodelay(true);
-    let fault = lock(&shared.desk).on_accept.take();
-    match fault {
-        Some(ConnectionFault::CloseOnAccept) => return,
-        Some(ConnectionFault::ResetOnAccept) => {
-            let _ = stream.set_zero_linger();
-            return;
-        }
-        Some(ConnectionFault::SilentOnAccept) => {
-            return http1::until_left(&stream).await;
-        }
-        _ => {}
-    }
-    let mut seen = BytesMut::with_capacity(8 * 1024);
-    while seen.len() < PREFACE.len() {
-        let read = stream.read_buf(&mut seen);
-        let read = match shared.config.idle {
-            Some(idle) => tokio::time::timeout(idle, read).await.unwrap_or(Ok(0)),
-            None => read.await,
-        };
-        if !matches!(read, Ok(1..)) {
-            return;
-        }
-        if !PREFACE.starts_with(&seen) {
-            break;
-        }
-    }
-    if seen.starts_with(PREFACE) {
-        http2::serve(stream, seen.freeze(), shared.clone(), number).await;
-    } else {
-        http1::serve(stream, seen, &shared, number).await;
-    }
-}
-
-impl Shared {
-    /// Takes the next fault for a connection that is used again.
-    pub(crate) fn fault_on_reuse(&self) -> Option<ConnectionFault> {
-        lock(&self.desk).on_reuse.take()
-    }
-
-    /// Counts a request that never became whole.
-    pub(crate) fn count_unread(&self) {
-        self.counters.unread.fetch_add(1, SeqCst);
-        self.changed.notify_waiters();
-    }
-
-    /// Whether somebody is going to look at headers.
-    pub(crate) fn wants_headers(&self) -> bool {
-        self.config.log || self.config.responder.is_some()
     }
 }

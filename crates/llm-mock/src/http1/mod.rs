@@ -19,13 +19,13 @@ use crate::{
     fault::ConnectionFault,
     log::{Exchange, Outcome},
     openai_chat::Problem,
-    server::Shared,
+    shared::Shared,
 };
 
 /// Bytes a client may send ahead while its request is being answered; beyond that we stop listening to it.
 const AHEAD: usize = 64 * 1024;
 
-/// How long a client that was refused may go on sending.
+/// How long a client that was refused may be silent before it is left.
 const PARTING: Duration = Duration::from_secs(1);
 
 /// The client has left: its side of the connection is closed or broken.
@@ -74,18 +74,16 @@ impl Peer<'_> {
     /// Says the last word to a client that may still be sending. Closing at once would reset the connection, and
     /// the client would lose what was said.
     async fn part(&mut self) {
-        let parting = async {
-            self.write.write_all(&self.out).await?;
-            self.write.shutdown().await?;
-            loop {
-                self.ahead.clear();
-                if self.read.read_buf(&mut self.ahead).await? == 0 {
-                    return std::io::Result::Ok(());
-                }
+        if self.write.write_all(&self.out).await.is_err() || self.write.shutdown().await.is_err() {
+            return;
+        }
+        loop {
+            self.ahead.clear();
+            let read = tokio::time::timeout(PARTING, self.read.read_buf(&mut self.ahead)).await;
+            if !matches!(read, Ok(Ok(1..))) {
+                return;
             }
-        };
-        // Late or broken, the connection closes either way.
-        let _ = tokio::time::timeout(PARTING, parting).await;
+        }
     }
 
     /// Says nothing more; ends when the client leaves.

@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use super::Peer;
 use crate::{
     log::{Received, key_of},
-    server::Shared,
+    shared::Shared,
 };
 
 const MAX_HEAD: usize = 256 * 1024;

@@ -71,13 +71,13 @@ pub(crate) async fn send(server: &MockServer, request: Request<String>) -> Answe
     let stream = TcpStream::connect(server.address()).await.unwrap();
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let answer = sender.send_request(request.map(Full::<Bytes>::from)).await.unwrap();
-    whole(answer).await
+    soon(async { whole(sender.send_request(request.map(Full::<Bytes>::from)).await.unwrap()).await }).await
 }
 
 /// The same over HTTP/2.
 pub(crate) async fn send2(server: &MockServer, request: Request<String>) -> Answer {
-    whole(connect2(server).await.send_request(request.map(Full::from)).await.unwrap()).await
+    let mut sender = connect2(server).await;
+    soon(async { whole(sender.send_request(request.map(Full::from)).await.unwrap()).await }).await
 }
 
 pub(crate) async fn connect2(server: &MockServer) -> http2::SendRequest<Full<Bytes>> {

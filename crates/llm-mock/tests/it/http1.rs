@@ -125,6 +125,16 @@ async fn what_is_not_a_request_is_refused_and_counted() {
 }
 
 #[tokio::test]
+async fn a_client_whose_body_is_refused_can_send_it_all_and_hear_why() {
+    let server = MockConfig::new().max_body_bytes(10).start().await.unwrap();
+    let mut socket = Socket::open(&server).await;
+    socket.say(b"POST / HTTP/1.1\r\ncontent-length: 33554432\r\n\r\n").await;
+    soon(server.wait_for(|counts| counts.unread == 1)).await;
+    socket.say(&vec![b'x'; 32 << 20]).await;
+    assert!(soon(socket.until("\r\n\r\n")).await.starts_with("HTTP/1.1 413 "));
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed_when_told_to() {
     let server = MockConfig::new().idle_close(std::time::Duration::from_millis(20)).start().await.unwrap();
     let mut socket = Socket::open(&server).await;
