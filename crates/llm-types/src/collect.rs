@@ -163,8 +163,11 @@ fn merge_block(parts: &mut Vec<Part>, block: Reasoning) {
 }
 
 /// Chunks of log probabilities are objects of lists (`{"content": […], "refusal": null}`): the lists are joined, so that
-/// the result is what a plain call gives.
+/// the result is what a plain call gives. A single chunk stays as it was sent.
 fn join_logprobs(chunks: &[Box<serde_json::value::RawValue>]) -> Option<Box<serde_json::value::RawValue>> {
+    if let [only] = chunks {
+        return Some(only.clone());
+    }
     let mut lists: Vec<(String, Option<Vec<Box<serde_json::value::RawValue>>>)> = Vec::new();
     for chunk in chunks {
         let Ok(members) = Extra::parse(chunk.get()) else { continue };

@@ -1,1 +1,343 @@
-//! To be written.
+//! Wire formats: bytes in, values out. No clock, no socket, and no vendor's name: what differs between vendors that
+//! speak the same format is [`Quirks`].
+//!
+//! ```
+//! use llm_client::dialect::{Dialect, Quirks, WireTarget};
+//! use llm_types::ChatRequest;
+//! let target = WireTarget { model: "some-model", quirks: &Quirks::NONE, origin: None };
+//! let sent = Dialect::OpenAiChat.encode_chat(&ChatRequest::user("hi"), &target, false)?;
+//! assert_eq!(sent.path, "/chat/completions");
+//! let body = br#"{"choices": [{"message": {"content": "Hello!"}, "finish_reason": "stop"}]}"#;
+//! assert_eq!(Dialect::OpenAiChat.decode_chat(body, &target)?.text(), "Hello!");
+//! # Ok::<(), llm_types::Error>(())
+//! ```
+//! Each format has a folder with the same rooms: its JSON, requests, answers, streams, errors.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use llm_types::{
+    ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, ModelInfo, Secret,
+    StreamEvent, Warning,
+};
+
+use crate::framing::SseFrame;
+
+mod base_url;
+mod body;
+mod events;
+mod failure;
+pub(crate) mod json;
+mod openai_chat;
+mod quirks;
+mod reasoning;
+mod think_tags;
+mod tool_deltas;
+
+pub use base_url::BaseUrl;
+pub use events::events_of;
+pub use quirks::{
+    ALL_EFFORTS, AuthHeader, EmptyContent, ErrorPattern, FileUrl, InTotal, Paths, Quirks, ReasoningForm,
+    RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage, SystemRole, TagPair,
+    ThinkTags, TokenLimit, ToolIds, UsageRule,
+};
+
+/// A wire format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// Chat completions, as most servers speak them.
+    OpenAiChat,
+}
+
+/// What a request is written for and an answer read from: one model at one endpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct WireTarget<'a> {
+    /// The model's name on the wire.
+    pub model: &'a str,
+    /// How the endpoint differs.
+    pub quirks: &'a Quirks,
+    /// Who can read the signatures and encrypted reasoning of its answers (a provider's name): written into them, and
+    /// left out of requests to anybody else. `None`: nothing is written, and nothing left out.
+    pub origin: Option<&'a str>,
+}
+
+/// A request on the wire, but for its address and its key.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The method.
+    pub method: Method,
+    /// The path under the base URL, with its slash.
+    pub path: String,
+    /// The query, without its question mark.
+    pub query: Option<String>,
+    /// The headers of the format. The key is not among them.
+    pub headers: HeaderMap,
+    /// The body; empty where there is none.
+    pub body: Bytes,
+    /// What could not be said. They belong into the response.
+    pub warnings: Vec<Warning>,
+}
+
+/// What the head of a failed answer says of trying again, as read by whoever knows the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    /// How long the server asks to wait.
+    pub retry_after: Option<Duration>,
+    /// The server's own word on trying again.
+    pub should_retry: Option<bool>,
+}
+
+impl Encoded {
+    /// Puts a body under the path of this name.
+    fn new(method: Method, target: &WireTarget<'_>, leaf: &str, body: body::Body, stream: bool) -> Self {
+        let (path, query) = match target.quirks.paths {
+            Paths::Deployments { api_version } if method == Method::POST => (
+                format!("/deployments/{}/{leaf}", base_url::segment(target.model)),
+                Some(format!("api-version={api_version}")),
+            ),
+            Paths::Deployments { api_version } => {
+                (format!("/{leaf}"), Some(format!("api-version={api_version}")))
+            }
+            Paths::Plain => (format!("/{leaf}"), None),
+        };
+        let mut headers = HeaderMap::new();
+        let accept = if stream { "text/event-stream" } else { "application/json" };
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        if stream {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        let (bytes, warnings) = body.finish();
+        let body = if method == Method::POST {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            bytes
+        } else {
+            Bytes::new()
+        };
+        Self { method, path, query, headers, body, warnings }
+    }
+}
+
+impl Dialect {
+    /// Every format.
+    pub const ALL: &'static [Self] = &[Self::OpenAiChat];
+
+    /// The name in configuration files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAiChat => "openai_chat",
+        }
+    }
+
+    /// The format of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|dialect| dialect.as_str() == name)
+    }
+
+    /// The format that a host speaks. Anybody who is not known to speak another one speaks this.
+    #[must_use]
+    pub fn by_host(_host: &str) -> Self {
+        Self::OpenAiChat
+    }
+
+    /// The address of an endpoint, from what a user wrote: with or without its version.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] says what is wrong with it, without repeating it.
+    pub fn base_url(self, given: &str) -> Result<BaseUrl, Error> {
+        match self {
+            // Any path is used as it is: many servers have their own.
+            Self::OpenAiChat => BaseUrl::parse(given, "/v1"),
+        }
+    }
+
+    /// Puts the key into the headers, marked so that no log shows it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when the key, or the name of its header, cannot stand in a header.
+    pub fn authorise(self, key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(), Error> {
+        let Self::OpenAiChat = self;
+        let wrong = |_| Error::new(ErrorKind::Config, "the key holds characters that no header may carry");
+        let (name, mut value) = match quirks.auth {
+            AuthHeader::Bearer => {
+                (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", key.expose())).map_err(wrong)?)
+            }
+            AuthHeader::Named(name) => {
+                let name = HeaderName::try_from(name).map_err(|_| {
+                    Error::new(ErrorKind::Config, format!("`{name}` is not the name of a header"))
+                })?;
+                (name, HeaderValue::try_from(key.expose()).map_err(wrong)?)
+            }
+        };
+        value.set_sensitive(true);
+        headers.insert(name, value);
+        Ok(())
+    }
+
+    /// Writes a request. All attempts at one endpoint send the same bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] for a part of the conversation that the format cannot hold, for a setting that
+    /// contradicts itself, and, under [`ChatRequest::strict`], for what would be a warning.
+    pub fn encode_chat(
+        self,
+        request: &ChatRequest,
+        target: &WireTarget<'_>,
+        stream: bool,
+    ) -> Result<Encoded, Error> {
+        match self {
+            Self::OpenAiChat => openai_chat::encode(request, target, stream),
+        }
+    }
+
+    /// Reads the body of a successful answer to a plain call.
+    ///
+    /// # Errors
+    /// The server's own error where the body holds one, with what came beside it as [`Error::partial`];
+    /// [`ErrorKind::Protocol`] where the body holds no answer.
+    pub fn decode_chat(self, body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
+        match self {
+            Self::OpenAiChat => openai_chat::decode(body, target),
+        }
+    }
+
+    /// Reads a body that came in one piece though a stream was asked for, as the events of a stream.
+    ///
+    /// # Errors
+    /// As [`decode_chat`](Self::decode_chat). Events that are in `out` by then are true.
+    pub fn decode_unstreamed(
+        self,
+        body: &[u8],
+        target: &WireTarget<'_>,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::OpenAiChat => openai_chat::decode_events(body, target, out),
+        }
+    }
+
+    /// Begins to read a stream.
+    #[must_use]
+    pub fn stream(self, target: &WireTarget<'_>) -> StreamState {
+        match self {
+            Self::OpenAiChat => StreamState(State::OpenAiChat(openai_chat::StreamState::new(target))),
+        }
+    }
+
+    /// The error of an answer whose status is none of success.
+    #[must_use]
+    pub fn classify(
+        self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+        target: &WireTarget<'_>,
+        hints: Hints,
+    ) -> Error {
+        match self {
+            Self::OpenAiChat => openai_chat::classify(status, headers, body, target, hints),
+        }
+    }
+
+    /// The server's name for the exchange, from the head of any answer.
+    #[must_use]
+    pub fn request_id<'a>(self, headers: &'a HeaderMap, quirks: &Quirks) -> Option<&'a str> {
+        failure::request_id(headers, quirks)
+    }
+
+    /// Asks for the list of models.
+    #[must_use]
+    pub fn encode_models(self, target: &WireTarget<'_>) -> Encoded {
+        match self {
+            Self::OpenAiChat => openai_chat::encode_models(target),
+        }
+    }
+
+    /// Reads the list of models, in the server's order.
+    ///
+    /// # Errors
+    /// The server's own error, or [`ErrorKind::Protocol`] for a body that is no list.
+    pub fn decode_models(self, body: &[u8], target: &WireTarget<'_>) -> Result<Vec<ModelInfo>, Error> {
+        match self {
+            Self::OpenAiChat => openai_chat::decode_models(body, target),
+        }
+    }
+
+    /// Asks for embeddings.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`] when there is no text, or an empty one.
+    pub fn encode_embeddings(
+        self,
+        request: &EmbeddingRequest,
+        target: &WireTarget<'_>,
+    ) -> Result<Encoded, Error> {
+        match self {
+            Self::OpenAiChat => openai_chat::encode_embeddings(request, target),
+        }
+    }
+
+    /// Reads the embeddings of `count` texts, into the order of the texts.
+    ///
+    /// # Errors
+    /// The server's own error, or [`ErrorKind::Protocol`] when there is not one vector for each text.
+    pub fn decode_embeddings(
+        self,
+        body: &[u8],
+        count: usize,
+        target: &WireTarget<'_>,
+    ) -> Result<EmbeddingResponse, Error> {
+        match self {
+            Self::OpenAiChat => openai_chat::decode_embeddings(body, count, target),
+        }
+    }
+}
+
+/// What is remembered between the frames of one streamed answer.
+#[derive(Debug)]
+pub struct StreamState(State);
+
+#[derive(Debug)]
+enum State {
+    OpenAiChat(openai_chat::StreamState),
+}
+
+impl StreamState {
+    /// Takes one frame and adds its events to `out`.
+    ///
+    /// # Errors
+    /// The server's own error where the frame holds one; [`ErrorKind::Protocol`] for a frame that cannot be read;
+    /// [`ErrorKind::Truncated`], or [`ErrorKind::Connection`] before any content, for one that the end cut. Events
+    /// that are in `out` by then are true and come before the error. Nothing may follow.
+    pub fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+        match &mut self.0 {
+            State::OpenAiChat(state) => state.step(frame, out),
+        }
+    }
+
+    /// Whether the format's end marker came: the rest of the body means nothing.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        match &self.0 {
+            State::OpenAiChat(state) => state.is_done(),
+        }
+    }
+
+    /// Ends the stream, after the end marker or a clean end of the body. A body that broke off is never a clean end.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Truncated`] when the answer is not whole, [`ErrorKind::Connection`] when no content came at all,
+    /// [`ErrorKind::Protocol`] when the end marker came without an answer.
+    pub fn finish(self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+        match self.0 {
+            State::OpenAiChat(state) => state.finish(out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! From a whole answer to the events of a stream that would have given it.
+
+use llm_types::{ChatResponse, Choice, Message, Part, StreamEvent};
+
+/// The events of an answer that came in one piece, for whoever asked for a stream. Collected, they give the same
+/// answer, but for how the call went (attempts, timing, the raw body).
+#[must_use]
+pub fn events_of(response: ChatResponse) -> Vec<StreamEvent> {
+    let ChatResponse { id, model, created, choices, usage, warnings, extra, .. } = response;
+    let mut out = vec![StreamEvent::Start { id, model, created }];
+    out.extend(warnings.into_iter().map(StreamEvent::Warning));
+    for choice in choices {
+        events_of_choice(choice, &mut out);
+    }
+    out.extend(extra.iter().map(|(name, value)| StreamEvent::Extra {
+        choice: None,
+        name: name.to_owned(),
+        value: value.to_owned(),
+    }));
+    out.extend(usage.map(StreamEvent::Usage));
+    out.push(StreamEvent::End);
+    out
+}
+
+fn events_of_choice(choice: Choice, out: &mut Vec<StreamEvent>) {
+    let Choice { index: at, message, finish_reason, native_finish_reason, logprobs, extra } = choice;
+    let Message { parts, extra: replay, .. } = message;
+    let mut calls = 0;
+    for part in parts {
+        match part {
+            Part::Text { text, .. } => out.push(StreamEvent::Text { choice: at, text }),
+            Part::Refusal { text } => out.push(StreamEvent::Refusal { choice: at, text }),
+            Part::Native(part) => out.push(StreamEvent::Native { choice: at, part }),
+            Part::Reasoning(block) => {
+                out.push(StreamEvent::ReasoningBlock { choice: at, block: Box::new(block) });
+            }
+            Part::ToolCall(call) => {
+                let index = calls;
+                calls += 1;
+                out.push(StreamEvent::ToolCallStart {
+                    choice: at,
+                    index,
+                    id: call.id,
+                    name: call.name,
+                    custom: call.custom,
+                    signature: call.signature,
+                });
+                if !call.arguments.is_empty() {
+                    out.push(StreamEvent::ToolCallDelta { choice: at, index, arguments: call.arguments });
+                }
+                replayed(at, Some(index), &call.extra, out);
+                out.push(StreamEvent::ToolCallEnd { choice: at, index });
+            }
+            // An answer has none; as JSON they would still be there.
+            part @ (Part::Image(_) | Part::Audio(_) | Part::File(_) | Part::ToolResult(_)) => {
+                let message = Message::new(llm_types::Role::Assistant, vec![part]);
+                if let Ok(part) = serde_json::value::to_raw_value(&message) {
+                    out.push(StreamEvent::Native { choice: at, part });
+                }
+            }
+        }
+    }
+    replayed(at, None, &replay, out);
+    out.extend(logprobs.map(|logprobs| StreamEvent::Logprobs { choice: at, logprobs }));
+    out.extend(extra.iter().map(|(name, value)| StreamEvent::Extra {
+        choice: Some(at),
+        name: name.to_owned(),
+        value: value.to_owned(),
+    }));
+    if let Some(reason) = finish_reason {
+        out.push(StreamEvent::Finish { choice: at, reason, native: native_finish_reason });
+    }
+}
+
+fn replayed(choice: u32, call: Option<u32>, extra: &llm_types::Extra, out: &mut Vec<StreamEvent>) {
+    out.extend(extra.iter().map(|(name, value)| StreamEvent::Replay {
+        choice,
+        call,
+        name: name.to_owned(),
+        value: value.to_owned(),
+    }));
+}

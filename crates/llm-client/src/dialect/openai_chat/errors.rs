@@ -1,0 +1,121 @@
+//! Failures, in the many shapes of servers that speak this dialect.
+
+use http::{HeaderMap, StatusCode};
+use llm_types::Error;
+
+use crate::dialect::failure::{self, Failure};
+use crate::dialect::json::{self, Few, Raw, Text, wire};
+use crate::dialect::{Hints, WireTarget};
+
+wire! {
+    /// An error, or what holds one. Members that may repeat the prompt or the answer are not read.
+    struct Body {
+        error: Raw<'a> = "error",
+        errors: Few<Raw<'a>, 1> = "errors",
+        detail: Raw<'a> = "detail",
+        message: Raw<'a> = "message",
+        msg: Text<'a> = "msg",
+        kind: Text<'a> = "type",
+        code: Text<'a> = "code",
+        status: Text<'a> = "status",
+        status_code: Text<'a> = "status_code",
+        raw_status_code: Text<'a> = "raw_status_code",
+        param: Text<'a> = "param",
+        inner: Inner<'a> = "innererror",
+        loc: Few<Text<'a>, 1> = "loc",
+        request_id: Text<'a> = "request_id",
+    }
+
+    /// The cause of an error.
+    struct Inner {
+        code: Text<'a> = "code",
+    }
+}
+
+/// The error of an answer that is none.
+pub(crate) fn classify(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    target: &WireTarget<'_>,
+    hints: Hints,
+) -> Error {
+    let (text, _) = json::text(body);
+    let failure = parse(&text).unwrap_or_else(|| Failure::from_page(&text));
+    failure::with_head(failure.into_error(status, target), headers, target.quirks, hints)
+}
+
+/// Reads a failure from JSON of any known shape; `None` for what is no JSON.
+pub(crate) fn parse(text: &str) -> Option<Failure> {
+    let mut scratch = String::new();
+    let (raw, _) = json::parse::<Raw<'_>>(text, &mut scratch).ok()?;
+    let mut failure = Failure::default();
+    read(raw, &mut failure, 0);
+    if failure.message.is_empty() {
+        // `type` and `code` are all that some servers say.
+        failure.message = failure.codes.join(", ");
+    }
+    Some(failure)
+}
+
+/// Takes what a value says, envelopes first. No known shape nests them more than twice.
+fn read(raw: Raw<'_>, failure: &mut Failure, depth: u8) {
+    let json = raw.json();
+    match json.as_bytes().first() {
+        Some(b'{') if depth < 4 => {
+            let (mut scratch, mut repaired) = (String::new(), false);
+            if let Some(body) = raw.read::<Body<'_>>(&mut scratch, &mut repaired) {
+                read_object(body, failure, depth);
+            }
+        }
+        Some(b'[') if depth < 4 => {
+            let Ok(items) = serde_json::from_str::<Few<Raw<'_>, 1>>(json) else { return };
+            items.into_iter().take(3).for_each(|item| read(item, failure, depth + 1));
+        }
+        Some(b'"') => say(failure, &raw.to_text(&mut false).unwrap_or_default()),
+        _ => {}
+    }
+}
+
+fn read_object(body: Body<'_>, failure: &mut Failure, depth: u8) {
+    // What lies inside tells more than what stands beside it.
+    for inner in [body.error, body.detail].into_iter().chain(body.errors) {
+        read(inner, failure, depth + 1);
+    }
+    // `message` may be a text, or once more an object.
+    if let Some(message) = body.message.some() {
+        match message.get().as_bytes().first() {
+            Some(b'"') => say(failure, &body.message.to_text(&mut false).unwrap_or_default()),
+            _ => read(body.message, failure, depth + 1),
+        }
+    }
+    if !body.msg.as_str().is_empty() {
+        let place: Vec<&str> = body.loc.iter().map(Text::as_str).collect();
+        let place = if place.is_empty() { String::new() } else { format!("{}: ", place.join(".")) };
+        say(failure, &format!("{place}{}", body.msg.as_str()));
+    }
+    let statuses = [&body.status_code, &body.raw_status_code, &body.status, &body.code];
+    let number =
+        statuses.into_iter().find_map(|text| text.as_str().parse().ok().filter(|n| (400..600).contains(n)));
+    failure.status = failure.status.or(number);
+    failure.code(body.code.as_str());
+    failure.code(body.inner.code.as_str());
+    failure.code(body.kind.as_str());
+    if failure.request_id.is_none() {
+        failure.request_id = body.request_id.owned();
+    }
+}
+
+/// Adds to the words of a failure.
+fn say(failure: &mut Failure, words: &str) {
+    if words.is_empty() || failure.message.contains(words) {
+        return;
+    }
+    if !failure.message.is_empty() {
+        failure.message.push_str("; ");
+    }
+    failure.message.push_str(words);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,324 @@
+//! From chunks to stream events; a whole answer goes the same way as one chunk, so that both give the same.
+
+mod choice;
+mod members;
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use llm_types::{Error, ErrorKind, Extra, FinishReason, StreamEvent, Usage, UsageSource, Warning};
+use serde_json::value::RawValue;
+
+use self::choice::{ChoiceState, Shared};
+use self::members::Members;
+use super::wire::{Answer, Choice};
+use super::{errors, usage};
+use crate::dialect::json::{self, Raw};
+use crate::dialect::quirks::Quirks;
+use crate::dialect::{WireTarget, failure};
+use crate::framing::SseFrame;
+
+/// What is remembered between the chunks of one answer.
+#[derive(Debug)]
+pub(crate) struct StreamState {
+    quirks: Quirks,
+    model: String,
+    origin: Option<String>,
+    head: Head,
+    choices: Vec<ChoiceState>,
+    members: Members,
+    usage: Option<Usage>,
+    /// The usage as sent, where it holds more than the ledger has places for.
+    usage_json: String,
+    /// Something came that a reader has seen.
+    content: bool,
+    repaired: bool,
+    /// The end marker came.
+    done: bool,
+}
+
+/// The start of the answer, held back until the server names it: first chunks can be placeholders.
+#[derive(Debug, Default)]
+struct Head {
+    given: bool,
+    id: Option<String>,
+    model: Option<String>,
+    created: Option<u64>,
+    /// Events that came before the start.
+    waiting: Vec<StreamEvent>,
+}
+
+impl StreamState {
+    pub(crate) fn new(target: &WireTarget<'_>) -> Self {
+        Self {
+            quirks: *target.quirks,
+            model: target.model.to_owned(),
+            origin: target.origin.map(str::to_owned),
+            head: Head::default(),
+            choices: Vec::new(),
+            members: Members::default(),
+            usage: None,
+            usage_json: String::new(),
+            content: false,
+            repaired: false,
+            done: false,
+        }
+    }
+
+    fn target(&self) -> WireTarget<'_> {
+        WireTarget { model: &self.model, quirks: &self.quirks, origin: self.origin.as_deref() }
+    }
+
+    /// Whether the end marker came: what follows it means nothing.
+    pub(crate) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Takes one frame.
+    pub(crate) fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+        let data = frame.data.trim();
+        if self.done || data.is_empty() {
+            return Ok(());
+        }
+        if data.starts_with("[DONE]") {
+            self.done = true;
+            return Ok(());
+        }
+        let mut scratch = String::new();
+        let (answer, repaired) = match json::parse::<Answer<'_>>(data, &mut scratch) {
+            Ok(parsed) => parsed,
+            Err(_) if frame.at_end && !frame.bare => return self.cut_event(out),
+            Err(error) => return Err(json::broken("an event of the stream", &error)),
+        };
+        if frame.repaired || repaired {
+            self.note_repair(out);
+        }
+        if data == "null" {
+            return Ok(());
+        }
+        let failed = frame.event == "error" || tells_error(&answer) || !answer.present;
+        let whole = frame.bare && !failed;
+        if whole && answer.choices.is_empty() {
+            return Err(no_answer());
+        }
+        let from = out.len();
+        let result = self.answer(answer, whole, out);
+        self.content |= out.iter().skip(from).any(StreamEvent::is_content);
+        self.done |= whole;
+        if failed { Err(self.failure(data)) } else { result }
+    }
+
+    /// Ends the stream after a clean end of the body.
+    pub(crate) fn finish(mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+        if !self.done && !self.is_complete() {
+            return Err(self.cut());
+        }
+        if self.choices.is_empty() {
+            return Err(no_answer());
+        }
+        self.start(out);
+        for choice in std::mem::take(&mut self.choices) {
+            choice.close(&self.head, out);
+        }
+        self.usage_at_end(out);
+        out.push(StreamEvent::End);
+        Ok(())
+    }
+
+    /// Takes an answer whose every choice is whole, as the body of a plain call.
+    pub(super) fn whole(
+        mut self,
+        answer: Answer<'_>,
+        repaired: bool,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), Error> {
+        if repaired {
+            self.note_repair(out);
+        }
+        self.answer(answer, true, out)?;
+        self.done = true;
+        self.finish(out)
+    }
+
+    /// Takes what came beside an error.
+    pub(super) fn broken_off(mut self, answer: Answer<'_>, out: &mut Vec<StreamEvent>) {
+        // A second error in it says no more than the first.
+        let _ = self.answer(answer, true, out);
+    }
+
+    /// Takes an answer or a chunk of one.
+    fn answer(&mut self, answer: Answer<'_>, whole: bool, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+        let Answer { id, created, model, choices, usage, rest, .. } = answer;
+        let mut result = Ok(());
+        self.head.learn(id.some().as_deref(), model.some().as_deref(), created);
+        if !choices.is_empty() || self.head.id.is_some() {
+            self.start(out);
+        }
+        // Usage stands beside the choices, in one of them, or in a gateway's own object; never are two to be added.
+        let mut usage = usage.some().map(Cow::Borrowed);
+        for (place, choice) in choices.into_iter().filter(|choice| choice.present).enumerate() {
+            usage = usage.or(choice.usage.some().map(Cow::Borrowed));
+            if let Some(error) = choice.error.some() {
+                result = Err(self.failure(error.get()));
+            }
+            self.choice(place, choice, whole, out);
+        }
+        for (name, raw) in rest {
+            if name.starts_with("x_")
+                && let Ok(mut members) = Extra::parse(raw.get())
+            {
+                if let Some(error) = members.get("error").filter(|error| error.get() != "null") {
+                    result = Err(self.failure(error.get()));
+                }
+                usage = usage.or_else(|| members.take("usage").map(Cow::Owned));
+            }
+            if let Some(value) = self.members.take(&name, raw) {
+                self.aside(StreamEvent::Extra { choice: None, name: name.into_owned(), value }, out);
+            }
+        }
+        if let Some(usage) = usage {
+            self.take_usage(&usage, out);
+        }
+        result
+    }
+
+    fn choice(&mut self, place: usize, choice: Choice<'_>, whole: bool, out: &mut Vec<StreamEvent>) {
+        let index = choice.index.count().and_then(|n| u32::try_from(n).ok());
+        let index = index.unwrap_or_else(|| u32::try_from(place).unwrap_or(u32::MAX));
+        let at = self.choices.iter().position(|known| known.index == index).unwrap_or_else(|| {
+            self.choices.push(ChoiceState::new(index, &self.quirks));
+            self.choices.len() - 1
+        });
+        let replay = self.quirks.replay_members;
+        let shared = Shared { head: &self.head, origin: self.origin.as_deref(), replay, whole };
+        let Some(state) = self.choices.get_mut(at) else { return };
+        state.take(choice, shared, out);
+        if std::mem::take(&mut state.repaired) {
+            self.note_repair(out);
+        }
+    }
+
+    /// Gives the start, once.
+    fn start(&mut self, out: &mut Vec<StreamEvent>) {
+        if std::mem::replace(&mut self.head.given, true) {
+            return;
+        }
+        let Head { id, model, created, .. } = &self.head;
+        out.push(StreamEvent::Start { id: id.clone(), model: model.clone(), created: *created });
+        out.append(&mut self.head.waiting);
+    }
+
+    /// Gives an event that is no content, after the start.
+    fn aside(&mut self, event: StreamEvent, out: &mut Vec<StreamEvent>) {
+        if self.head.given { out.push(event) } else { self.head.waiting.push(event) }
+    }
+
+    fn note_repair(&mut self, out: &mut Vec<StreamEvent>) {
+        if !std::mem::replace(&mut self.repaired, true) {
+            let message = "held characters that are not valid JSON or UTF-8; they were replaced";
+            self.aside(StreamEvent::Warning(Warning::new("answer", message)), out);
+        }
+    }
+
+    /// Keeps the last usage that says something, and gives it on when it has changed.
+    fn take_usage(&mut self, raw: &RawValue, out: &mut Vec<StreamEvent>) {
+        let source = if self.is_complete() { UsageSource::Reported } else { UsageSource::Partial };
+        let Some(reported) = usage::read(Raw::of(raw), self.quirks.usage, source) else { return };
+        self.usage_json.clear();
+        if reported.more {
+            self.usage_json.push_str(raw.get());
+        }
+        if self.usage != Some(reported.usage) {
+            self.usage = Some(reported.usage);
+            self.aside(StreamEvent::Usage(reported.usage), out);
+        }
+    }
+
+    /// What was said of tokens on the way holds for the whole, now that it is whole.
+    fn usage_at_end(&mut self, out: &mut Vec<StreamEvent>) {
+        if let Some(usage) = self.usage.filter(|usage| usage.source == UsageSource::Partial) {
+            out.push(StreamEvent::Usage(Usage { source: UsageSource::Reported, ..usage }));
+        }
+        if let Ok(value) = RawValue::from_string(std::mem::take(&mut self.usage_json)) {
+            out.push(StreamEvent::Extra { choice: None, name: "usage".to_owned(), value });
+        }
+    }
+
+    /// The error that the server put into the stream.
+    fn failure(&self, json: &str) -> Error {
+        errors::parse(json)
+            .unwrap_or_else(|| failure::Failure::from_page(json))
+            .into_error(StatusCode::OK, &self.target())
+    }
+
+    /// Every choice that was begun has said why it stopped.
+    fn is_complete(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(ChoiceState::is_finished)
+    }
+
+    /// Takes a last event that the end of the body cut: it costs nothing when the answer was whole before it.
+    fn cut_event(&mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+        if !self.is_complete() {
+            return Err(self.cut());
+        }
+        let warning =
+            Warning::new("answer", "the stream was cut after the answer, and perhaps before its usage");
+        self.aside(StreamEvent::Warning(warning), out);
+        Ok(())
+    }
+
+    /// The error of a body that ended too early.
+    fn cut(&self) -> Error {
+        if self.content {
+            Error::new(ErrorKind::Truncated, "the stream ended before the answer was whole")
+        } else {
+            Error::new(ErrorKind::Connection, "the stream ended before any content came")
+        }
+    }
+}
+
+impl Head {
+    fn learn(&mut self, id: Option<&str>, model: Option<&str>, created: Raw<'_>) {
+        if self.given {
+            return;
+        }
+        self.id = id.map(str::to_owned).or(self.id.take());
+        self.model = model.map(str::to_owned).or(self.model.take());
+        self.created = created.count().filter(|secs| *secs > 0).or(self.created);
+    }
+
+    /// An id for a call that has none: the same for the same answer, another for any other answer.
+    fn call_id(&self, choice: u32, call: u32) -> String {
+        let id = self.id.as_deref().unwrap_or_default();
+        format!("call_{}", super::short_id(&[id.as_bytes(), &choice.to_le_bytes(), &call.to_le_bytes()]))
+    }
+}
+
+/// Whether the answer is, or holds, an error.
+pub(super) fn tells_error(answer: &Answer<'_>) -> bool {
+    let is_there =
+        |raw: Raw<'_>| raw.some().is_some_and(|raw| !matches!(raw.get(), "\"\"" | "{}" | "false" | "[]"));
+    is_there(answer.error)
+        || answer.object.as_str() == "error"
+        || (answer.choices.is_empty()
+            && answer.usage.some().is_none()
+            && [answer.message, answer.detail, answer.errors].into_iter().any(is_there))
+}
+
+/// The error of a body that is JSON and holds no answer.
+pub(super) fn no_answer() -> Error {
+    Error::new(ErrorKind::Protocol, "the body holds no answer (no choices)")
+}
+
+/// The reason in our words.
+pub(super) fn finish_reason(word: &str, has_calls: bool) -> FinishReason {
+    match word {
+        "stop" | "eos" | "end_turn" | "stop_sequence" if has_calls => FinishReason::ToolCalls,
+        "stop" | "eos" | "end_turn" | "stop_sequence" => FinishReason::Stop,
+        "length" | "model_length" | "max_tokens" => FinishReason::Length,
+        "tool_calls" | "function_call" | "tool_use" => FinishReason::ToolCalls,
+        "content_filter" | "sensitive" => FinishReason::ContentFilter,
+        "error" | "insufficient_system_resource" | "network_error" => FinishReason::Error,
+        _ => FinishReason::Other,
+    }
+}

@@ -1,0 +1,456 @@
+//! One choice of an answer: what its chunks add up to.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use llm_types::{Extra, FinishReason, Reasoning, StreamEvent, Warning};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::Head;
+use super::members::{Lists, Members};
+use crate::dialect::json::{Few, Raw, Rest, Text};
+use crate::dialect::openai_chat::wire::{Audio, Call, Choice, Content, ContentPart, Detail, Function, Said};
+use crate::dialect::quirks::Quirks;
+use crate::dialect::think_tags::{Piece, Splitter};
+use crate::dialect::tool_deltas::{Fragment, ToolDeltas};
+
+/// What all choices of an answer share.
+#[derive(Clone, Copy)]
+pub(super) struct Shared<'a> {
+    pub(super) head: &'a Head,
+    /// Who can read signatures and encrypted reasoning of this answer.
+    pub(super) origin: Option<&'a str>,
+    /// Unknown members of a message that must come back with it.
+    pub(super) replay: &'a [&'static str],
+    /// The choice comes whole.
+    pub(super) whole: bool,
+}
+
+/// What is remembered of a choice between its chunks.
+#[derive(Debug)]
+pub(super) struct ChoiceState {
+    pub(super) index: u32,
+    /// Broken text was repaired.
+    pub(super) repaired: bool,
+    begun: bool,
+    finished: bool,
+    /// It has thought.
+    thought: bool,
+    /// It has given something that a caller can use: text, a refusal, a sound or a part of the vendor's own.
+    answered: bool,
+    tags: Option<Splitter>,
+    calls: ToolDeltas,
+    /// The block of reasoning that is open: its number, and whether it is a summary.
+    block: Option<(Option<u64>, bool)>,
+    of_choice: Members,
+    of_message: Members,
+    lists: Lists,
+    sound: Option<Sound>,
+}
+
+/// A sound that came in pieces.
+#[derive(Debug, Default)]
+struct Sound {
+    pieces: u32,
+    /// As sent, while there is one piece only.
+    sent: Option<Box<RawValue>>,
+    id: Option<String>,
+    data: Vec<u8>,
+    transcript: String,
+    expires_at: Option<Box<RawValue>>,
+}
+
+impl ChoiceState {
+    pub(super) fn new(index: u32, quirks: &Quirks) -> Self {
+        Self {
+            index,
+            repaired: false,
+            begun: false,
+            finished: false,
+            thought: false,
+            answered: false,
+            tags: Splitter::new(quirks.think_tags),
+            calls: ToolDeltas::default(),
+            block: None,
+            of_choice: Members::default(),
+            of_message: Members::default(),
+            lists: Lists::default(),
+            sound: None,
+        }
+    }
+
+    /// Whether the server said why it stopped.
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Takes a choice, or a chunk of one.
+    pub(super) fn take(&mut self, choice: Choice<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+        let Choice { delta, message, finish_reason, native_finish_reason, logprobs, rest, .. } = choice;
+        // Some servers send the message so far beside each delta. It counts where there is nothing else.
+        let first = if shared.whole { message.present } else { !delta.present && !self.begun };
+        let said = if first { message } else { delta };
+        self.begun |= said.present;
+        let from = out.len();
+        if let Some(logprobs) = logprobs.some().filter(|raw| says_something(raw)) {
+            out.push(StreamEvent::Logprobs { choice: self.index, logprobs: logprobs.to_owned() });
+        }
+        for (name, raw) in rest {
+            if let Some(value) = self.of_choice.take(&name, raw) {
+                out.push(StreamEvent::Extra { choice: Some(self.index), name: name.into_owned(), value });
+            }
+        }
+        self.say(said, shared, out);
+        self.look(out.get(from..).unwrap_or_default());
+        let word = finish_reason.some().filter(|word| word != "null");
+        if let Some(word) = word
+            && !self.finished
+        {
+            let from = out.len();
+            self.end_parts(shared.head, out);
+            self.look(out.get(from..).unwrap_or_default());
+            let reason = super::finish_reason(&word, !self.calls.is_empty());
+            let native = native_finish_reason.owned().unwrap_or_else(|| word.into_owned());
+            out.push(StreamEvent::Finish { choice: self.index, reason, native: Some(native) });
+            self.finished = true;
+        }
+    }
+
+    /// Ends the choice with the answer.
+    pub(super) fn close(mut self, head: &Head, out: &mut Vec<StreamEvent>) {
+        let choice = self.index;
+        let from = out.len();
+        self.end_parts(head, out);
+        self.look(out.get(from..).unwrap_or_default());
+        if self.thought && !self.answered && self.calls.is_empty() && self.sound.is_none() {
+            // Reasoning is no answer, and is never taken for one.
+            let about = if choice == 0 { "answer".to_owned() } else { format!("choices[{choice}]") };
+            out.push(StreamEvent::Warning(Warning::new(about, "holds only reasoning; its text is empty")));
+        }
+        for (name, value) in std::mem::take(&mut self.lists).join() {
+            out.push(StreamEvent::Extra { choice: Some(choice), name, value });
+        }
+        if let Some(sound) = self.sound.take() {
+            sound.close(choice, out);
+        }
+        if !self.finished {
+            let reason = if self.calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls };
+            out.push(StreamEvent::Finish { choice, reason, native: None });
+        }
+    }
+
+    /// Notes what kinds of content were given out.
+    fn look(&mut self, events: &[StreamEvent]) {
+        for event in events {
+            match event {
+                StreamEvent::Reasoning { .. } | StreamEvent::ReasoningBlock { .. } => self.thought = true,
+                StreamEvent::Text { .. } | StreamEvent::Refusal { .. } | StreamEvent::Native { .. } => {
+                    self.answered = true;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn end_parts(&mut self, head: &Head, out: &mut Vec<StreamEvent>) {
+        self.end_tags(out);
+        let choice = self.index;
+        self.calls.finish(choice, |call| head.call_id(choice, call), out);
+    }
+
+    fn end_tags(&mut self, out: &mut Vec<StreamEvent>) {
+        if let Some(splitter) = self.tags.take() {
+            splitter.finish(|piece| out.push(event(self.index, piece)));
+        }
+    }
+
+    fn say(&mut self, said: Said<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+        let Said { content, refusal, reasoning_content, reasoning, reasoning_details, .. } = said;
+        self.think(reasoning_content.some().or(reasoning.some()), reasoning_details, shared, out);
+        match content {
+            Content::None => {}
+            Content::Text(text) => self.text(text, out),
+            Content::Parts(parts) => parts.into_iter().for_each(|part| self.part(part, shared, out)),
+        }
+        if let Some(text) = refusal.owned() {
+            out.push(StreamEvent::Refusal { choice: self.index, text });
+        }
+        let of = said.tool_calls.len();
+        for (place, call) in said.tool_calls.into_iter().enumerate().filter(|(_, call)| call.present) {
+            self.call(call, (place, of), shared.head, out);
+        }
+        if said.function_call.present {
+            self.old_call(said.function_call, shared.head, out);
+        }
+        if said.audio.some().is_some() {
+            self.sound(said.audio);
+        }
+        self.rest(said.rest, shared, out);
+    }
+
+    fn text(&mut self, text: Cow<'_, str>, out: &mut Vec<StreamEvent>) {
+        if text.is_empty() {
+            return;
+        }
+        self.block = None;
+        match &mut self.tags {
+            Some(splitter) => splitter.push(&text, |piece| out.push(event(self.index, piece))),
+            None => out.push(StreamEvent::Text { choice: self.index, text: text.into_owned() }),
+        }
+    }
+
+    /// Takes one part of a content that is a list.
+    fn part(&mut self, raw: &RawValue, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+        if raw.get().starts_with('"') {
+            let text = Raw::of(raw).to_text(&mut self.repaired).unwrap_or_default();
+            return self.text(text, out);
+        }
+        let mut scratch = String::new();
+        let part = Raw::of(raw).read::<ContentPart<'_>>(&mut scratch, &mut self.repaired);
+        let native = || StreamEvent::Native { choice: self.index, part: raw.to_owned() };
+        let Some(part) = part.filter(|part| part.present) else { return out.push(native()) };
+        match part.kind.as_str() {
+            "text" | "output_text" | "" => {
+                if !part.rest.is_empty() {
+                    self.lists.take_item("content", raw);
+                }
+                self.text(part.text.some().unwrap_or_default(), out);
+            }
+            "refusal" => {
+                let text = part.refusal.owned().unwrap_or_default();
+                out.push(StreamEvent::Refusal { choice: self.index, text });
+            }
+            "thinking" => self.thinking(part, shared, out),
+            _ => out.push(native()),
+        }
+    }
+
+    /// Takes a part of the content that is reasoning: a text, or a list of texts.
+    fn thinking(&mut self, part: ContentPart<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+        self.end_tags(out);
+        let mut scratch = String::new();
+        let texts =
+            part.thinking.read::<Few<Raw<'_>, 1>>(&mut scratch, &mut self.repaired).unwrap_or_default();
+        let mut thoughts = String::new();
+        if texts.is_empty() {
+            thoughts.push_str(&part.thinking.to_text(&mut self.repaired).unwrap_or_default());
+        }
+        for raw in texts {
+            let mut scratch = String::new();
+            let inner = raw.read::<ContentPart<'_>>(&mut scratch, &mut self.repaired).unwrap_or_default();
+            match (inner.text.some(), raw.some()) {
+                (Some(text), _) => thoughts.push_str(&text),
+                (None, Some(raw)) if inner.kind.as_str() != "text" => self.lists.take_item("thinking", raw),
+                (None, _) => {}
+            }
+        }
+        if !thoughts.is_empty() && thoughts != "[]" {
+            out.push(StreamEvent::Reasoning { choice: self.index, text: thoughts });
+        }
+        let signature = part.signature.owned();
+        if signature.is_some() || !part.rest.is_empty() {
+            let origin = signature.is_some().then(|| shared.origin.map(str::to_owned)).flatten();
+            let extra = kept(part.rest);
+            self.give_block(Reasoning { signature, origin, extra, ..Reasoning::default() }, out);
+        }
+    }
+
+    /// Takes reasoning that stands in members of its own. Blocks say the same as the plain text and more.
+    fn think(
+        &mut self,
+        text: Option<Cow<'_, str>>,
+        details: Few<Raw<'_>, 1>,
+        shared: Shared<'_>,
+        out: &mut Vec<StreamEvent>,
+    ) {
+        if text.is_none() && details.is_empty() {
+            return;
+        }
+        // Whoever tells reasoning apart himself does not put it into the content.
+        self.end_tags(out);
+        let mut blocks = Vec::new();
+        let mut readable = false;
+        let mut scratches: Vec<String> = details.iter().map(|_| String::new()).collect();
+        for (raw, scratch) in details.iter().zip(&mut scratches) {
+            if let Some(detail) = raw.read::<Detail<'_>>(scratch, &mut self.repaired) {
+                readable |= !detail.text.as_str().is_empty() || !detail.summary.as_str().is_empty();
+                blocks.push((detail, *raw));
+            }
+        }
+        if let Some(text) = text.filter(|_| !readable) {
+            out.push(StreamEvent::Reasoning { choice: self.index, text: text.into_owned() });
+        }
+        for (detail, raw) in blocks {
+            self.detail(detail, raw, shared, out);
+        }
+    }
+
+    fn detail(&mut self, detail: Detail<'_>, raw: Raw<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+        let Detail { kind, text, summary, data, signature, id, format, index, rest, .. } = detail;
+        let is_summary =
+            kind.as_str() == "reasoning.summary" || text.as_str().is_empty() && !summary.as_str().is_empty();
+        let text = text.some().or(summary.some());
+        let (signature, encrypted) = (signature.owned(), data.owned());
+        if text.is_none() && signature.is_none() && encrypted.is_none() {
+            // Nothing that we know: kept beside the message.
+            let known =
+                matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted");
+            if let Some(raw) = raw.some().filter(|_| !known || !rest.is_empty()) {
+                self.lists.take_item("reasoning_details", raw);
+            }
+            return;
+        }
+        let number = (index.count(), is_summary);
+        let sealed = signature.is_some() || encrypted.is_some();
+        let goes_on = self.block == Some(number) && encrypted.is_none();
+        let mut block = Reasoning {
+            text: String::new(),
+            summary: is_summary,
+            origin: sealed.then(|| shared.origin.map(str::to_owned)).flatten(),
+            signature,
+            encrypted,
+            id: id.owned(),
+            format: format.owned(),
+            extra: kept(rest),
+        };
+        if let Some(index) = index.some() {
+            block.extra.insert("index", index.to_owned());
+        }
+        match text {
+            Some(text) if goes_on => {
+                out.push(StreamEvent::Reasoning { choice: self.index, text: text.into_owned() });
+                if sealed {
+                    self.give_block(block, out);
+                }
+            }
+            Some(text) => {
+                block.text = text.into_owned();
+                self.give_block(block, out);
+            }
+            None => self.give_block(block, out),
+        }
+        self.block = (!sealed).then_some(number);
+    }
+
+    fn give_block(&mut self, block: Reasoning, out: &mut Vec<StreamEvent>) {
+        out.push(StreamEvent::ReasoningBlock { choice: self.index, block: Box::new(block) });
+    }
+
+    fn call(&mut self, call: Call<'_>, place: (usize, usize), head: &Head, out: &mut Vec<StreamEvent>) {
+        let custom = call.custom.present || call.kind.as_str() == "custom";
+        let called = if call.custom.present { call.custom } else { call.function };
+        let arguments = if called.arguments.some().is_some() { called.arguments } else { called.input };
+        let mut replay = Vec::new();
+        for (name, raw) in call.rest.into_iter().chain(called.rest) {
+            replay.push((name.into_owned(), raw.to_owned()));
+        }
+        let fragment = Fragment {
+            index: call.index.count(),
+            place,
+            id: call.id.some(),
+            name: called.name.some(),
+            arguments: arguments.to_text(&mut self.repaired),
+            custom,
+            replay,
+        };
+        self.fragment(fragment, head, out);
+    }
+
+    /// The form before tools: one call, without an id.
+    fn old_call(&mut self, call: Function<'_>, head: &Head, out: &mut Vec<StreamEvent>) {
+        let arguments = call.arguments.to_text(&mut self.repaired);
+        let name = call.name.some();
+        if name.is_some() || arguments.as_ref().is_some_and(|text| !text.is_empty()) {
+            self.fragment(Fragment { place: (0, 1), name, arguments, ..Fragment::default() }, head, out);
+        }
+    }
+
+    fn fragment(&mut self, fragment: Fragment<'_>, head: &Head, out: &mut Vec<StreamEvent>) {
+        let choice = self.index;
+        self.block = None;
+        self.calls.push(choice, fragment, |call| head.call_id(choice, call), out);
+    }
+
+    fn sound(&mut self, raw: Raw<'_>) {
+        let mut scratch = String::new();
+        let Some(piece) = raw.read::<Audio<'_>>(&mut scratch, &mut self.repaired) else { return };
+        let says = |text: &Text<'_>| !text.as_str().is_empty();
+        let expires = piece.expires_at.some().filter(|at| at.get() != "0");
+        if !says(&piece.id) && !says(&piece.data) && !says(&piece.transcript) && expires.is_none() {
+            return;
+        }
+        let sound = self.sound.get_or_insert_default();
+        sound.pieces += 1;
+        sound.sent = if sound.pieces == 1 { raw.some().map(ToOwned::to_owned) } else { None };
+        // Each piece is base64 of its own.
+        match BASE64_STANDARD.decode(piece.data.as_str()) {
+            Ok(bytes) => sound.data.extend_from_slice(&bytes),
+            Err(_) => self.repaired = true,
+        }
+        sound.transcript.push_str(piece.transcript.as_str());
+        sound.id = piece.id.owned().or(sound.id.take());
+        sound.expires_at = expires.map(ToOwned::to_owned).or(sound.expires_at.take());
+    }
+
+    /// Unknown members of the message: lists come in pieces, and what must come back goes into the message.
+    fn rest(&mut self, rest: Rest<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+        let choice = self.index;
+        for (name, raw) in rest {
+            if shared.replay.contains(&&*name) {
+                let (name, value) = (name.into_owned(), raw.to_owned());
+                out.push(StreamEvent::Replay { choice, call: None, name, value });
+            } else if raw.get().starts_with('[') {
+                self.lists.take(&name, raw);
+            } else if let Some(value) = self.of_message.take(&name, raw) {
+                let taken = self.of_choice.has(&name);
+                let name = if taken { format!("message.{name}") } else { name.into_owned() };
+                out.push(StreamEvent::Extra { choice: Some(choice), name, value });
+            }
+        }
+    }
+}
+
+impl Sound {
+    fn close(self, choice: u32, out: &mut Vec<StreamEvent>) {
+        let (name, id) = ("audio".to_owned(), self.id.clone());
+        if let Some(value) = self.sent.clone().or_else(|| self.join().ok()) {
+            out.push(StreamEvent::Extra { choice: Some(choice), name: name.clone(), value });
+        }
+        // The next request refers to the sound by its id.
+        let mut reference = Extra::new();
+        if let Some(id) = id
+            && reference.set("id", &id).is_ok()
+            && let Ok(value) = to_raw_value(&reference)
+        {
+            out.push(StreamEvent::Replay { choice, call: None, name, value });
+        }
+    }
+
+    /// The pieces as one object.
+    fn join(self) -> Result<Box<RawValue>, serde_json::Error> {
+        let mut all = Extra::new();
+        all.set("id", &self.id)?;
+        all.set("data", &BASE64_STANDARD.encode(&self.data))?;
+        all.set("transcript", &self.transcript)?;
+        all.set("expires_at", &self.expires_at)?;
+        to_raw_value(&all)
+    }
+}
+
+fn event(choice: u32, piece: Piece<'_>) -> StreamEvent {
+    match piece {
+        Piece::Text(text) => StreamEvent::Text { choice, text: text.to_owned() },
+        Piece::Reasoning(text) => StreamEvent::Reasoning { choice, text: text.to_owned() },
+    }
+}
+
+fn kept(rest: Rest<'_>) -> Extra {
+    rest.into_iter().map(|(name, raw)| (name.into_owned(), raw.to_owned())).collect()
+}
+
+/// Whether log probabilities hold any: first chunks have empty lists.
+fn says_something(raw: &RawValue) -> bool {
+    let Ok(members) = Extra::parse(raw.get()) else { return true };
+    members.iter().any(|(_, value)| !matches!(value.get(), "null" | "[]"))
+}

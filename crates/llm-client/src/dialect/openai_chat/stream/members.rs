@@ -1,0 +1,116 @@
+//! Unknown members, given on when they are new or have changed: servers repeat them in every chunk.
+
+use llm_types::Extra;
+use serde_json::value::RawValue;
+
+/// The members of one object over the chunks of a stream.
+#[derive(Debug, Default)]
+pub(super) struct Members(Vec<Member>);
+
+#[derive(Debug)]
+struct Member {
+    name: String,
+    /// As it was sent last.
+    sent: String,
+    /// All that was sent, where it is an object that grows.
+    grown: Option<Extra>,
+}
+
+impl Members {
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|member| member.name == name)
+    }
+
+    /// The value to give on; `None` when it was given before.
+    ///
+    /// Objects grow, because a gateway says more of itself later; anything else is replaced.
+    pub(super) fn take(&mut self, name: &str, raw: &RawValue) -> Option<Box<RawValue>> {
+        let Some(member) = self.0.iter_mut().find(|member| member.name == name) else {
+            self.0.push(Member { name: name.to_owned(), sent: raw.get().to_owned(), grown: None });
+            return Some(raw.to_owned());
+        };
+        if member.sent == raw.get() {
+            return None;
+        }
+        let before = member.grown.take().or_else(|| Extra::parse(&member.sent).ok());
+        raw.get().clone_into(&mut member.sent);
+        let (Some(mut all), Ok(now)) = (before, Extra::parse(raw.get())) else { return Some(raw.to_owned()) };
+        now.iter().for_each(|(name, value)| all.insert(name, value.to_owned()));
+        let value = serde_json::value::to_raw_value(&all).ok();
+        member.grown = Some(all);
+        value
+    }
+}
+
+/// Lists that come in pieces, given on whole at the end.
+#[derive(Debug, Default)]
+pub(super) struct Lists(Vec<(String, Vec<Box<RawValue>>)>);
+
+impl Lists {
+    /// Takes a piece, which is a list itself. Empty ones are placeholders.
+    pub(super) fn take(&mut self, name: &str, list: &RawValue) {
+        if list.get().trim_matches(['[', ']', ' ']).is_empty() {
+            return;
+        }
+        self.add(name, list.to_owned());
+    }
+
+    /// Takes one item.
+    pub(super) fn take_item(&mut self, name: &str, item: &RawValue) {
+        if let Ok(list) = RawValue::from_string(format!("[{}]", item.get())) {
+            self.add(name, list);
+        }
+    }
+
+    fn add(&mut self, name: &str, list: Box<RawValue>) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, lists)) => lists.push(list),
+            None => self.0.push((name.to_owned(), vec![list])),
+        }
+    }
+
+    /// The lists, each joined; one that came whole is as it was sent.
+    pub(super) fn join(self) -> impl Iterator<Item = (String, Box<RawValue>)> {
+        self.0.into_iter().filter_map(|(name, mut lists)| {
+            if lists.len() == 1 {
+                return Some((name, lists.pop()?));
+            }
+            let items =
+                lists.iter().filter_map(|list| serde_json::from_str::<Vec<&RawValue>>(list.get()).ok());
+            let all: Vec<&RawValue> = items.flatten().collect();
+            Some((name, serde_json::value::to_raw_value(&all).ok()?))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(json: &str) -> Box<RawValue> {
+        RawValue::from_string(json.to_owned()).unwrap()
+    }
+
+    #[test]
+    fn a_member_is_given_on_when_it_changes_and_objects_grow() {
+        let mut members = Members::default();
+        let mut take = |json: &str| members.take("m", &raw(json)).map(|value| value.get().to_owned());
+        assert_eq!(take(r#"{"id":1,"seed":7}"#).as_deref(), Some(r#"{"id":1,"seed":7}"#));
+        assert_eq!(take(r#"{"id":1,"seed":7}"#), None);
+        assert_eq!(take(r#"{"id":1,"usage":2}"#).as_deref(), Some(r#"{"id":1,"seed":7,"usage":2}"#));
+        assert_eq!(take(r#"{"id":3}"#).as_deref(), Some(r#"{"id":3,"seed":7,"usage":2}"#));
+        assert_eq!(take("4").as_deref(), Some("4"));
+    }
+
+    #[test]
+    fn lists_are_joined_and_a_single_one_is_left_as_sent() {
+        let mut lists = Lists::default();
+        lists.take("a", &raw("[ 1 ]"));
+        for json in ["[]", "[1.0]", "[ ]", "[2, {}]"] {
+            lists.take("b", &raw(json));
+        }
+        lists.take_item("c", &raw("{}"));
+        let joined: Vec<_> = lists.join().map(|(name, value)| format!("{name}{}", value.get())).collect();
+        assert_eq!(joined, ["a[ 1 ]", "b[1.0,2,{}]", "c[{}]"]);
+    }
+}
