@@ -1,1 +1,3 @@
-//! End-to-end tests.
+//! End to end: real clients and the real binary against the mock server.
+
+mod client;

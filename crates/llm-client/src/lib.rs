@@ -1,21 +1,51 @@
 //! One model at one endpoint.
 //!
-//! Start at [`ModelClient`] (the contract) and [`Call`] (what belongs to one call).
+//! ```no_run
+//! # async fn example() -> Result<(), llm_types::Error> {
+//! use llm_client::{HttpClient, ModelClientExt};
+//! use llm_types::Secret;
+//! let client = HttpClient::builder("https://api.deepseek.com/v1", "deepseek-chat").key(Secret::new("sk-…")).build()?;
+//! println!("{}", client.ask("What is backpressure?").await?);
+//! # Ok(()) }
+//! ```
+//! Start at [`ModelClient`] (the contract) and [`Call`] (what belongs to one call). Below them: [`driver`] (retries and
+//! waits), [`lane`] (admission), [`dialect`] and [`framing`] (wire formats, no I/O), [`transport`] (connections).
+//!
+//! * A call makes at most R + E requests over E endpoints, whatever it is wrapped in.
+//! * After the first content event of a stream, a call is never made again.
+//! * Dropping a call or its stream cancels the request at the server at once.
+//! * No secret appears in `Debug`, `Display`, traces or errors; no prompt or answer in an error or trace.
+//!
+//! Feature `http` (default) holds everything that talks; without it the contract and the driver alone compile.
 
 mod call;
 pub mod clock;
 mod contract;
 pub mod driver;
 pub mod lane;
+mod metrics;
 pub mod settings;
 
+#[cfg(feature = "http")]
+mod attempt;
 #[cfg(feature = "http")]
 pub mod dialect;
 #[cfg(feature = "http")]
 pub mod framing;
 #[cfg(feature = "http")]
+mod health;
+#[cfg(feature = "http")]
+mod http_client;
+#[cfg(feature = "http")]
 pub mod transport;
 
+#[cfg(feature = "http")]
+pub use crate::attempt::HttpService;
 pub use crate::call::{Call, Wait};
 pub use crate::contract::{ChatStream, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister};
+#[cfg(feature = "http")]
+pub use crate::health::Health;
+#[cfg(feature = "http")]
+pub use crate::http_client::{HttpClient, HttpClientBuilder};
+pub use crate::metrics::{MetricsSnapshot, percentile};
 pub use crate::settings::Settings;

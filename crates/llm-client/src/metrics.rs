@@ -98,7 +98,10 @@ impl Metrics {
             success_rate: share(float(c.successful), total),
             input_tokens: c.input_tokens,
             output_tokens: c.output_tokens,
-            avg_tokens_per_request: share(float(c.input_tokens.saturating_add(c.output_tokens)), c.successful),
+            avg_tokens_per_request: share(
+                float(c.input_tokens.saturating_add(c.output_tokens)),
+                c.successful,
+            ),
             avg_latency_ms: share(millis(sum), u64::try_from(sorted.len()).unwrap_or(u64::MAX)),
             p50_latency_ms: percentile(&sorted, 50).map(millis),
             p95_latency_ms: percentile(&sorted, 95).map(millis),

@@ -403,7 +403,8 @@ mod tests {
     fn the_documentation_lists_every_setting_as_it_is() {
         let page = include_str!("../../../docs/settings.md");
         let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
-        let table: Vec<String> = table().iter().map(|row| format!("| `{}` | {} |", row.key, row.help)).collect();
+        let table: Vec<String> =
+            table().iter().map(|row| format!("| `{}` | {} |", row.key, row.help)).collect();
         assert_eq!(rows, table);
     }
 

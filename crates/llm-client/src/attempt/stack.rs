@@ -1,17 +1,18 @@
 //! The tower layers around one attempt, each with its why, and the seam for a user's own HTTP layers.
 //!
 //! ```text
-//! driver ─► Trace ─► AttemptTimeout ─► exchange (authorise, send, read, decode or classify)
-//!                                          └─► a user's own layers ─► transport
+//! driver ─► Trace ─► exchange (authorise, send, read, decode or classify)
+//!                       └─► a user's own layers ─► transport (all timers of an attempt)
 //! ```
-//! The call's deadline is no layer: the driver cuts the whole call at it, attempts and waits alike.
+//! Deadline and attempt time-out are no layers. The driver cuts the whole call at its deadline, attempts and waits alike;
+//! and the attempt's timers start when the exchange has a connection, which only the transport knows: waiting for a
+//! free socket is no attempt.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
-use llm_types::{Error, ErrorKind, Phase};
+use llm_types::Error;
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
@@ -35,8 +36,7 @@ where
     S::Future: Send + 'static,
 {
     let stack = tower::ServiceBuilder::new()
-        .layer(TraceLayer) // outermost: the span also holds a time-out
-        .layer(AttemptTimeoutLayer) // bounds one attempt, not the wait before it
+        .layer(TraceLayer) // outermost: the span holds everything an attempt does
         .service(exchange);
     AttemptService::new(stack)
 }
@@ -72,10 +72,11 @@ where
     fn call(&mut self, attempt: Attempt) -> Self::Future {
         let span = tracing::debug_span!(
             "attempt",
-            model = attempt.model(),
-            endpoint = attempt.endpoint(),
-            streamed = attempt.is_streamed(),
-            body_bytes = attempt.body_len(),
+            provider = attempt.job.site.provider,
+            model = attempt.job.site.model,
+            endpoint = attempt.job.site.endpoint,
+            operation = ?attempt.job.operation,
+            body_bytes = attempt.job.body.len(),
             error.kind = tracing::field::Empty,
             http.status = tracing::field::Empty,
             request_id = tracing::field::Empty,
@@ -105,48 +106,4 @@ where
             .instrument(inner),
         )
     }
-}
-
-/// Bounds one attempt, from `call` to its reply: a decoded answer, or a stream's first content event.
-#[derive(Clone, Copy, Debug)]
-struct AttemptTimeoutLayer;
-
-#[derive(Clone, Debug)]
-struct AttemptTimeout<S>(S);
-
-impl<S> Layer<S> for AttemptTimeoutLayer {
-    type Service = AttemptTimeout<S>;
-
-    fn layer(&self, inner: S) -> AttemptTimeout<S> {
-        AttemptTimeout(inner)
-    }
-}
-
-impl<S> Service<Attempt> for AttemptTimeout<S>
-where
-    S: Service<Attempt, Response = Reply, Error = Error>,
-    S::Future: Send + 'static,
-{
-    type Response = Reply;
-    type Error = Error;
-    type Future = Future<Reply>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let limit = attempt.timers().attempt;
-        let reply = self.0.call(attempt);
-        match limit {
-            Some(limit) => Box::pin(async move {
-                tokio::time::timeout(limit, reply).await.unwrap_or_else(|_| Err(late(limit)))
-            }),
-            None => Box::pin(reply),
-        }
-    }
-}
-
-fn late(limit: Duration) -> Error {
-    Error::new(ErrorKind::Timeout(Phase::Attempt), format!("no whole answer within {limit:?} (attempt_timeout_secs)"))
 }

@@ -25,18 +25,17 @@ use llm_types::{
 
 use crate::framing::SseFrame;
 
-mod base_url;
 mod body;
 mod events;
 mod failure;
 pub(crate) mod json;
 mod openai_chat;
+mod path;
 mod quirks;
 mod reasoning;
 mod think_tags;
 mod tool_deltas;
 
-pub use base_url::BaseUrl;
 pub use events::events_of;
 pub use quirks::{
     ALL_EFFORTS, AuthHeader, EmptyContent, ErrorPattern, FileUrl, InTotal, Paths, Quirks, ReasoningForm,
@@ -95,7 +94,7 @@ impl Encoded {
     fn new(method: Method, target: &WireTarget<'_>, leaf: &str, body: body::Body, stream: bool) -> Self {
         let (path, query) = match target.quirks.paths {
             Paths::Deployments { api_version } if method == Method::POST => (
-                format!("/deployments/{}/{leaf}", base_url::segment(target.model)),
+                format!("/deployments/{}/{leaf}", path::segment(target.model)),
                 Some(format!("api-version={api_version}")),
             ),
             Paths::Deployments { api_version } => {
@@ -144,14 +143,13 @@ impl Dialect {
         Self::OpenAiChat
     }
 
-    /// The address of an endpoint, from what a user wrote: with or without its version.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] says what is wrong with it, without repeating it.
-    pub fn base_url(self, given: &str) -> Result<BaseUrl, Error> {
-        match self {
+    /// The path of a base URL, from the path a user wrote: with or without the format's version.
+    #[must_use]
+    pub fn base_path(self, given: &str) -> &str {
+        match (self, given) {
             // Any path is used as it is: many servers have their own.
-            Self::OpenAiChat => BaseUrl::parse(given, "/v1"),
+            (Self::OpenAiChat, "" | "/") => "/v1",
+            (Self::OpenAiChat, path) => path,
         }
     }
 

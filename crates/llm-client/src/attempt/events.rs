@@ -1,0 +1,171 @@
+//! The events of an open stream: bytes from the body, frames from the bytes, events from the frames.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use llm_types::{Error, ErrorKind, StreamEvent, Warning};
+
+use super::{Site, html, is_html};
+use crate::dialect::StreamState;
+use crate::framing::SseDecoder;
+use crate::transport::Body;
+
+/// An answer that is still being written.
+#[derive(Debug)]
+pub(crate) struct Events {
+    /// Gone when the stream has ended.
+    body: Option<Body>,
+    decoder: SseDecoder,
+    /// Taken by the end.
+    state: Option<StreamState>,
+    ready: VecDeque<StreamEvent>,
+    /// Scratch for one chunk's events.
+    fresh: Vec<StreamEvent>,
+    /// Told after the events before it.
+    failure: Option<Error>,
+}
+
+impl Events {
+    /// Reads until the first content event, so that what fails before it can be tried again.
+    pub(super) async fn open(
+        site: &Site,
+        headers: &HeaderMap,
+        mut body: Body,
+        warnings: &[Warning],
+    ) -> Result<Self, Error> {
+        if is_json(headers) {
+            return Self::whole(site, &body.read_to_end(site.max_response).await?, warnings);
+        }
+        if is_html(headers, &[]) {
+            return Err(html());
+        }
+        body.without_limit();
+        let mut events = Self {
+            body: Some(body),
+            decoder: SseDecoder::new(site.max_event),
+            state: Some(site.dialect.stream(&site.target())),
+            ready: warnings.iter().cloned().map(StreamEvent::Warning).collect(),
+            fresh: Vec::new(),
+            failure: None,
+        };
+        loop {
+            if events.ready.iter().any(StreamEvent::is_content) {
+                return Ok(events);
+            }
+            if let Some(failure) = events.failure.take() {
+                return Err(before_content(failure));
+            }
+            let Some(body) = &mut events.body else {
+                // A dialect's `finish` ends in `End` or an error.
+                return Err(Error::new(ErrorKind::Internal, "a stream ended without saying so"));
+            };
+            let chunk = body.next_chunk().await;
+            events.take(chunk);
+        }
+    }
+
+    /// A server that answers a streaming request with a whole answer, or with an error.
+    fn whole(site: &Site, bytes: &Bytes, warnings: &[Warning]) -> Result<Self, Error> {
+        let mut fresh: Vec<StreamEvent> = warnings.iter().cloned().map(StreamEvent::Warning).collect();
+        site.dialect.decode_unstreamed(bytes, &site.target(), &mut fresh)?;
+        Ok(Self {
+            body: None,
+            decoder: SseDecoder::new(site.max_event),
+            state: None,
+            ready: fresh.into(),
+            fresh: Vec::new(),
+            failure: None,
+        })
+    }
+
+    /// The next event; after an error or the end, nothing.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(event)));
+            }
+            if let Some(failure) = self.failure.take() {
+                return Poll::Ready(Some(Err(after_content(failure))));
+            }
+            let Some(body) = &mut self.body else { return Poll::Ready(None) };
+            match body.poll_chunk(cx) {
+                Poll::Ready(chunk) => self.take(chunk),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Lets the connection go; nothing more comes.
+    pub(crate) fn close(&mut self) {
+        self.body = None;
+    }
+
+    fn take(&mut self, chunk: Option<Result<Bytes, Error>>) {
+        let result = match chunk {
+            Some(Ok(chunk)) => self.feed(&chunk),
+            Some(Err(error)) => Err(error),
+            None => self.end(),
+        };
+        self.ready.extend(self.fresh.drain(..));
+        if let Err(error) = result {
+            self.body = None;
+            self.failure = Some(error);
+        }
+    }
+
+    fn feed(&mut self, chunk: &[u8]) -> Result<(), Error> {
+        let Some(state) = &mut self.state else { return Ok(()) };
+        let mut frames = self.decoder.feed(chunk);
+        while let Some(frame) = frames.next()? {
+            state.step(frame, &mut self.fresh)?;
+            if state.is_done() {
+                // The end marker: the rest of the body is read aside, so that the connection can be used again.
+                if let Some(body) = self.body.take() {
+                    body.finish();
+                }
+                return self.finish();
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), Error> {
+        self.body = None;
+        if let (Some(state), Some(frame)) = (&mut self.state, self.decoder.finish()?) {
+            state.step(frame, &mut self.fresh)?;
+        }
+        self.finish()
+    }
+
+    fn finish(&mut self) -> Result<(), Error> {
+        match self.state.take() {
+            Some(state) => state.finish(&mut self.fresh),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A stream that broke before any content is a broken connection, and may be tried again.
+fn before_content(error: Error) -> Error {
+    if error.kind() != ErrorKind::Truncated {
+        return error;
+    }
+    let message = format!("{} before any content came", error.message().trim_end_matches('.'));
+    error.with_kind(ErrorKind::Connection).with_message(message)
+}
+
+/// A connection that breaks after content has cut the answer short: it is never made again.
+fn after_content(error: Error) -> Error {
+    if error.kind() != ErrorKind::Connection {
+        return error;
+    }
+    let message = format!("the answer was cut short: {}", error.message());
+    Error::new(ErrorKind::Truncated, message).with_source(error)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let told = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    told.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("application/json"))
+}

@@ -1,0 +1,325 @@
+//! The client that talks to a socket: plugs transport, dialect, lanes and driver together and decides nothing.
+
+mod builder;
+mod plan;
+mod stream;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue};
+use llm_types::{
+    Capabilities, ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, Extra,
+    ModelInfo, Timing,
+};
+
+pub use self::builder::HttpClientBuilder;
+use self::plan::CallPlan;
+use self::stream::OpenStream;
+use crate::attempt::{Answer, AttemptService, Job, Operation, Reply, Site};
+use crate::call::Call;
+use crate::clock;
+use crate::contract::{ChatStream, Embedder, HealthProbe, ModelClient, ModelLister};
+use crate::dialect::Encoded;
+use crate::driver::{Driven, Queue, drive};
+use crate::health::Health;
+use crate::lane::{Cost, LaneGuard, Lanes};
+use crate::metrics::{Metrics, MetricsSnapshot};
+use crate::settings::Settings;
+use crate::transport::{Endpoint, PoolStats, Transport, check_key_over_plain_http};
+
+/// One model at one endpoint, over HTTP. A clone is the same client.
+///
+/// Calls run until they are answered, fail, or are dropped; dropping cancels the request at the server. Needs a tokio
+/// runtime.
+#[derive(Clone)]
+pub struct HttpClient(Arc<Inner>);
+
+struct Inner {
+    id: String,
+    provider: String,
+    /// The configured name; [`Site::model`] is the one on the wire.
+    name: String,
+    site: Arc<Site>,
+    endpoint: Endpoint,
+    settings: Settings,
+    capabilities: Capabilities,
+    headers: HeaderMap,
+    /// Body members sent with every chat request that does not set them itself.
+    extra: Extra,
+    lanes: Lanes,
+    queue: Queue,
+    attempts: AttemptService,
+    transport: Transport,
+    owns_transport: bool,
+    metrics: Metrics,
+    closed: AtomicBool,
+}
+
+impl HttpClient {
+    /// A client for the model of this name on the wire, at this base URL.
+    pub fn builder(base_url: impl Into<String>, model: impl Into<String>) -> HttpClientBuilder {
+        HttpClientBuilder::new(base_url.into(), model.into())
+    }
+
+    /// The settings it runs with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Scheme, host and path of its base URL.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.0.site.endpoint
+    }
+
+    /// Its lanes: breaker, cool-downs, limits, keys.
+    #[must_use]
+    pub fn lanes(&self) -> &Lanes {
+        &self.0.lanes
+    }
+
+    /// Its counters and latencies.
+    #[must_use]
+    pub fn metrics(&self) -> MetricsSnapshot {
+        self.0.metrics.snapshot()
+    }
+
+    /// The numbers of its connection pool, which it may share with other clients.
+    #[must_use]
+    pub fn pool(&self) -> PoolStats {
+        self.0.transport.stats()
+    }
+
+    /// Opens connections ahead of need; gives how many stand open.
+    ///
+    /// # Errors
+    /// Those of connecting.
+    pub async fn warm_up(&self, connections: usize) -> Result<usize, Error> {
+        let opened = self.0.transport.warm_up(&self.0.endpoint, connections).await;
+        opened.map_err(|error| self.0.describe(error))
+    }
+
+    /// How it is, as far as its own traffic tells: nothing is sent. [`HealthProbe::probe`] asks the server.
+    #[must_use]
+    pub fn health_check(&self) -> Health {
+        Health::of(self)
+    }
+
+    /// Whether [`close`](ModelClient::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
+    }
+
+    async fn run(
+        &self,
+        job: &Arc<Job>,
+        cost: Cost,
+        call: &Call,
+    ) -> Result<Driven<(Reply, Option<LaneGuard>)>, Error> {
+        if self.is_closed() {
+            return Err(self.0.describe(Error::new(ErrorKind::Unavailable, "the client is closed")));
+        }
+        drive(&CallPlan::new(&self.0, Arc::clone(job), cost), call).await
+    }
+
+    /// Counts the end of a call that gives one answer.
+    fn count<T>(&self, result: Result<Driven<T>, Error>) -> Result<Driven<T>, Error> {
+        result.inspect_err(|_| self.0.metrics.failed(None))
+    }
+}
+
+impl Inner {
+    fn describe(&self, error: Error) -> Error {
+        if error.model().is_some() { error } else { error.with_model(&self.provider, &self.name) }
+    }
+
+    /// The call with the client's own deadline, where it has none.
+    fn with_deadline<'a>(&self, call: &'a Call) -> Cow<'a, Call> {
+        match self.settings.deadline {
+            Some(limit) if call.deadline.is_none() && !call.is_driven() => {
+                let mut call = call.clone();
+                call.deadline = Some(clock::after(clock::now(), limit));
+                Cow::Owned(call)
+            }
+            _ => Cow::Borrowed(call),
+        }
+    }
+
+    fn job(&self, operation: Operation, encoded: Encoded, call: &Call) -> Result<Arc<Job>, Error> {
+        const AGENT: HeaderValue = HeaderValue::from_static(concat!("llm-rs/", env!("CARGO_PKG_VERSION")));
+        let streamed = operation == Operation::Stream;
+        let uri = match &call.url {
+            Some(url) => {
+                let endpoint = Endpoint::parse(url)?;
+                if self.lanes.pool().is_some() {
+                    check_key_over_plain_http(&endpoint, self.settings.allow_http)?;
+                }
+                endpoint.join("", "")?
+            }
+            None => self.endpoint.join(&encoded.path, encoded.query.as_deref().unwrap_or_default())?,
+        };
+        let mut headers = encoded.headers;
+        headers.insert(USER_AGENT, AGENT);
+        for more in [&self.headers, &call.headers] {
+            for name in more.keys() {
+                headers.remove(name);
+            }
+            for (name, value) in more {
+                headers.append(name, value.clone());
+            }
+        }
+        Ok(Arc::new(Job {
+            site: Arc::clone(&self.site),
+            operation,
+            method: encoded.method,
+            uri,
+            headers,
+            body: encoded.body,
+            warnings: encoded.warnings,
+            timers: self.settings.timers(streamed),
+            keep_raw: call.keep_raw,
+        }))
+    }
+
+    fn chat_job(
+        &self,
+        request: &ChatRequest,
+        streamed: bool,
+        call: &Call,
+    ) -> Result<(Arc<Job>, Cost), Error> {
+        let request = self.with_extra(request);
+        let encoded = self.site.dialect.encode_chat(&request, &self.site.target(), streamed)?;
+        // Four bytes a token is a usual guess; what was really used settles it.
+        let prompt = u64::try_from(encoded.body.len() / 4).unwrap_or(u64::MAX);
+        let cost = Cost { tokens: prompt.saturating_add(request.max_tokens.unwrap_or(0)) };
+        let operation = if streamed { Operation::Stream } else { Operation::Chat };
+        Ok((self.job(operation, encoded, call)?, cost))
+    }
+
+    /// The request with the client's own body members.
+    fn with_extra<'a>(&self, request: &'a ChatRequest) -> Cow<'a, ChatRequest> {
+        if self.extra.is_empty() {
+            return Cow::Borrowed(request);
+        }
+        let mut request = request.clone();
+        for (name, value) in self.extra.iter() {
+            if request.extra.get(name).is_none() {
+                request.extra.insert(name, value.to_owned());
+            }
+        }
+        Cow::Owned(request)
+    }
+}
+
+/// A reply of another kind than was asked for cannot come; if it does, it is our fault and not a panic.
+fn mixed_up() -> Error {
+    Error::new(ErrorKind::Internal, "an exchange gave another kind of answer than was asked for")
+}
+
+#[async_trait]
+impl ModelClient for HttpClient {
+    fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.0.capabilities
+    }
+
+    async fn chat(&self, request: &ChatRequest, call: &Call) -> Result<ChatResponse, Error> {
+        let call = self.0.with_deadline(call);
+        let (job, cost) = self.0.chat_job(request, false, &call).map_err(|error| self.0.describe(error))?;
+        let driven = self.count(self.run(&job, cost, &call).await)?;
+        let Answer::Chat(mut response) = driven.answer.0.answer else { return Err(mixed_up()) };
+        let total = driven.started.elapsed();
+        self.0.metrics.succeeded(total, response.usage.as_ref());
+        response.attempts = driven.attempts;
+        response.timing = Timing { total, waited: driven.waited, first_content: None };
+        Ok(*response)
+    }
+
+    async fn chat_stream(&self, request: &ChatRequest, call: &Call) -> Result<ChatStream, Error> {
+        let call = self.0.with_deadline(call);
+        let (job, cost) = self.0.chat_job(request, true, &call).map_err(|error| self.0.describe(error))?;
+        let driven = self.count(self.run(&job, cost, &call).await)?;
+        let (Reply { answer: Answer::Stream(events), .. }, guard) = driven.answer else {
+            return Err(mixed_up());
+        };
+        let client = Arc::clone(&self.0);
+        let stream = OpenStream::new(client, events, guard, call.deadline, driven.started, &job.body);
+        Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
+    }
+
+    fn embedder(&self) -> Option<&dyn Embedder> {
+        Some(self)
+    }
+
+    fn model_lister(&self) -> Option<&dyn ModelLister> {
+        Some(self)
+    }
+
+    fn health_probe(&self) -> Option<&dyn HealthProbe> {
+        Some(self)
+    }
+
+    async fn close(&self) {
+        if !self.0.closed.swap(true, Ordering::AcqRel) {
+            // A pool that others share is closed by whoever shares it.
+            if self.0.owns_transport {
+                self.0.transport.close();
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Embedder for HttpClient {
+    async fn embed(&self, request: &EmbeddingRequest, call: &Call) -> Result<EmbeddingResponse, Error> {
+        let call = self.0.with_deadline(call);
+        let site = &self.0.site;
+        let encoded = site
+            .dialect
+            .encode_embeddings(request, &site.target())
+            .map_err(|error| self.0.describe(error))?;
+        let cost = Cost { tokens: u64::try_from(encoded.body.len() / 4).unwrap_or(u64::MAX) };
+        let job = self.0.job(Operation::Embed { inputs: request.input.len() }, encoded, &call)?;
+        let driven = self.count(self.run(&job, cost, &call).await)?;
+        let Answer::Embeddings(mut response) = driven.answer.0.answer else { return Err(mixed_up()) };
+        self.0.metrics.succeeded(driven.started.elapsed(), response.usage.as_ref());
+        response.attempts = driven.attempts;
+        Ok(response)
+    }
+}
+
+#[async_trait]
+impl ModelLister for HttpClient {
+    async fn list_models(&self, call: &Call) -> Result<Vec<ModelInfo>, Error> {
+        let call = self.0.with_deadline(call);
+        let site = &self.0.site;
+        let job = self.0.job(Operation::Models, site.dialect.encode_models(&site.target()), &call)?;
+        let driven = self.run(&job, Cost::default(), &call).await?;
+        let Answer::Models(models) = driven.answer.0.answer else { return Err(mixed_up()) };
+        Ok(models)
+    }
+}
+
+#[async_trait]
+impl HealthProbe for HttpClient {
+    async fn probe(&self, call: &Call) -> Result<(), Error> {
+        self.list_models(call).await.map(|_| ())
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { id, site, .. } = &*self.0;
+        f.debug_struct("HttpClient").field("id", id).field("endpoint", &site.endpoint).finish_non_exhaustive()
+    }
+}

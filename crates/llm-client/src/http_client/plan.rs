@@ -1,0 +1,128 @@
+//! One call of a client as the driver sees it: its keys as lanes of one endpoint.
+
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use llm_types::Error;
+use tower::ServiceExt as _;
+
+use super::Inner;
+use crate::attempt::{Answer, Attempt, Job, Reply};
+use crate::call::Call;
+use crate::clock::{self, Instant};
+use crate::driver::{Block, NotBefore, Plan, Queue, Rules};
+use crate::lane::{self, Admission, AdmitOptions, Cost, LaneGuard, LaneId, Limits, Why};
+
+pub(super) struct CallPlan<'a> {
+    client: &'a Inner,
+    job: Arc<Job>,
+    cost: Cost,
+    /// The lanes of this moment; the driver knows them by their places.
+    lanes: Vec<LaneId>,
+}
+
+impl<'a> CallPlan<'a> {
+    pub(super) fn new(client: &'a Inner, job: Arc<Job>, cost: Cost) -> Self {
+        let lanes = client.lanes.each().iter().map(lane::Lane::id).collect();
+        Self { client, job, cost, lanes }
+    }
+}
+
+impl Plan for CallPlan<'_> {
+    /// A plain answer is settled; a stream takes its guard along.
+    type Answer = (Reply, Option<LaneGuard>);
+    /// The guard, and whether a wrapper above has other endpoints.
+    type Permit = LaneGuard;
+
+    fn rules(&self, call: &Call) -> Rules {
+        Rules {
+            endpoints: vec![0; self.lanes.len()],
+            max_retries: call.max_retries.unwrap_or(self.client.settings.max_retries),
+            retry_after_cap: self.client.settings.retry_after_cap,
+            wait: call.wait,
+            deadline: call.deadline,
+        }
+    }
+
+    fn admit(&self, open: &[usize], now: Instant, retrying: bool) -> Result<(usize, LaneGuard), NotBefore> {
+        let avoid: Vec<LaneId> =
+            self.lanes.iter().enumerate().filter(|(at, _)| !open.contains(at)).map(|(_, id)| *id).collect();
+        let options = AdmitOptions { retrying, sole: true, avoid: &avoid };
+        match self.client.lanes.admit(self.cost, now, &options) {
+            Admission::Granted(guard) => {
+                // A key that came with a reload since the call began is as good as the first.
+                let at = self.lanes.iter().position(|id| *id == guard.lane()).unwrap_or_default();
+                Ok((at, guard))
+            }
+            Admission::NotBefore { at, why } => {
+                let block = match &why {
+                    Why::KeyParked(parked) => Block::Parked(parked.kind),
+                    Why::KeyRemoved | Why::Avoided => Block::Parked(llm_types::ErrorKind::Unavailable),
+                    Why::Breaker => Block::Rest,
+                    _ => Block::Turn,
+                };
+                Err(NotBefore { at, block, reason: why.to_string() })
+            }
+        }
+    }
+
+    fn released(&self) -> impl Future<Output = ()> + Send {
+        self.client.lanes.released()
+    }
+
+    async fn attempt(&self, _: usize, mut guard: LaneGuard, call: &Call) -> Result<Self::Answer, Error> {
+        if call.attempts().is_empty() {
+            guard.endpoint().deposit(clock::now());
+        }
+        call.record_attempt(&self.job.site.endpoint);
+        let attempt = Attempt { job: Arc::clone(&self.job), key: guard.key().cloned() };
+        guard.sent();
+        match self.client.attempts.clone().oneshot(attempt).await {
+            Ok(reply) => {
+                let now = clock::now();
+                call.record_outcome(None, reply.request_id.as_deref());
+                guard.observe(&Limits::read(&reply.headers), now);
+                let used = match &reply.answer {
+                    Answer::Stream(_) => {
+                        guard.answering();
+                        return Ok((reply, Some(guard)));
+                    }
+                    Answer::Chat(response) => response.usage.map(|usage| usage.total()),
+                    Answer::Embeddings(response) => response.usage.map(|usage| usage.total()),
+                    Answer::Models(_) => None,
+                };
+                guard.succeed(used, now);
+                Ok((reply, None))
+            }
+            Err(error) => {
+                call.record_outcome(Some(error.kind()), error.request_id());
+                guard.fail(&error, fingerprint(&self.job.body), clock::now(), clock::random());
+                Err(error)
+            }
+        }
+    }
+
+    fn spend_retry(&self, _: usize, now: Instant) -> bool {
+        self.client.lanes.endpoint().try_withdraw(now)
+    }
+
+    fn backoff(&self, retries: u32, random: f64) -> Duration {
+        lane::backoff(retries, &self.client.settings, random)
+    }
+
+    fn queue(&self) -> &Queue {
+        &self.client.queue
+    }
+
+    fn describe(&self, error: Error) -> Error {
+        self.client.describe(error)
+    }
+}
+
+/// Tells requests apart: two different ones that are forbidden in a row speak against the key.
+pub(super) fn fingerprint(body: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(body);
+    hasher.finish()
+}
