@@ -2,8 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
 
 use super::connect::Stream;
-use super::fault::{HeadFlood, no_answer};
+use super::fault::{HeadFlood, find, no_answer};
 use super::origin::Origin;
 use super::{Limits, MAX_STREAMS};
 
@@ -54,7 +54,7 @@ impl Http1 {
         let tap = Tap { inner: TokioIo::new(stream), signs: Arc::clone(&signs) };
         let handshake = builder.handshake(TokioIo::new(tap)).await;
         let (sender, connection) =
-            handshake.map_err(|error| no_answer(origin, false, limits.max_head, error))?;
+            handshake.map_err(|error| no_answer(origin, false, limits.max_head, None, error))?;
         let driver = tokio::spawn(async move {
             // A failure is told to whoever waits for an answer or reads a body.
             let _ = connection.await;
@@ -94,6 +94,11 @@ impl Http1 {
     pub(super) fn heard(&self) -> bool {
         self.signs.heard.load(Relaxed) > 0
     }
+
+    /// Why TLS ended the connection, where it did.
+    pub(super) fn tls_fault(&self) -> Option<&rustls::Error> {
+        self.signs.tls.get()
+    }
 }
 
 impl Drop for Http1 {
@@ -106,6 +111,7 @@ impl Drop for Http1 {
 #[derive(Clone)]
 pub(super) struct Http2 {
     sender: http2::SendRequest<Full<Bytes>>,
+    signs: Arc<Signs>,
     /// What the peer allows, as far as it has said.
     allowed: Arc<AtomicUsize>,
 }
@@ -121,10 +127,11 @@ impl Http2 {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_ANSWER)
             .keep_alive_while_idle(true);
-        let tap = Tap { inner: TokioIo::new(stream), signs: Arc::new(Signs::default()) };
+        let signs = Arc::new(Signs::default());
+        let tap = Tap { inner: TokioIo::new(stream), signs: Arc::clone(&signs) };
         let handshake = builder.handshake::<Io, Full<Bytes>>(TokioIo::new(tap)).await;
         let (sender, mut connection) =
-            handshake.map_err(|error| no_answer(origin, false, limits.max_head, error))?;
+            handshake.map_err(|error| no_answer(origin, false, limits.max_head, None, error))?;
         let allowed = Arc::new(AtomicUsize::new(MAX_STREAMS));
         let seen = Arc::clone(&allowed);
         tokio::spawn(std::future::poll_fn(move |cx| {
@@ -132,11 +139,16 @@ impl Http2 {
             seen.store(connection.current_max_send_streams(), Relaxed);
             done.map(drop)
         }));
-        Ok(Self { sender, allowed })
+        Ok(Self { sender, signs, allowed })
     }
 
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    /// Why TLS ended the connection, where it did.
+    pub(super) fn tls_fault(&self) -> Option<&rustls::Error> {
+        self.signs.tls.get()
     }
 
     /// How many streams it takes before the next connection is used.
@@ -160,11 +172,13 @@ struct Signs {
     heard: AtomicUsize,
     /// How much may be heard before the head of the answer is whole. Without it a server could send `1xx` answers for ever.
     limit: AtomicUsize,
+    /// Why TLS ended the connection. HTTP/2 tells its streams only that it is gone.
+    tls: OnceLock<rustls::Error>,
 }
 
 impl Default for Signs {
     fn default() -> Self {
-        Self { heard: AtomicUsize::new(0), limit: AtomicUsize::new(usize::MAX) }
+        Self { heard: AtomicUsize::new(0), limit: AtomicUsize::new(usize::MAX), tls: OnceLock::new() }
     }
 }
 
@@ -196,6 +210,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Tap<T> {
         let read = buf.filled().len().saturating_sub(before);
         if read > 0 {
             self.signs.heard.store(heard.saturating_add(read), Relaxed);
+        }
+        if let Poll::Ready(Err(error)) = &polled
+            && let Some(tls) = find::<rustls::Error>(error)
+        {
+            let _ = self.signs.tls.set(tls.clone());
         }
         polled
     }

@@ -110,7 +110,10 @@ pub(super) async fn send(host: &Arc<Host>, request: Request<Bytes>, timers: Time
                 lease = self::lease(host, true, &mut watch).await?;
                 resent = true;
             }
-            None => return Err(fault::no_answer(&host.origin, heard, host.common.limits.max_head, failed)),
+            None => {
+                let max_head = host.common.limits.max_head;
+                return Err(fault::no_answer(&host.origin, heard, max_head, lease.tls_fault(), failed));
+            }
         }
     }
 }

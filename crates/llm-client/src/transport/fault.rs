@@ -56,7 +56,7 @@ impl StdError for Boxed {
 
 /// Finds an error of one type in a chain of causes. `io::Error::source` skips the error that it wraps, so that one is
 /// looked into.
-fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
+pub(super) fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<T>() {
@@ -125,10 +125,7 @@ pub(super) fn connect_timeout(origin: &Origin, limit: Duration) -> Error {
 /// A TLS handshake that failed, with the server or with a proxy.
 pub(super) fn no_handshake(with: &str, error: Box<dyn StdError + Send + Sync>) -> Error {
     if let Some(tls) = find::<rustls::Error>(&*error) {
-        let (what, hint) = tls_reason(tls);
-        let fault = Error::new(ErrorKind::Tls, format!("no TLS connection to {with}: {what}"));
-        let fault = if hint.is_empty() { fault } else { fault.with_hint(hint) };
-        return fault.with_source(Boxed(error));
+        return tls_fault(with, tls).with_source(Boxed(error));
     }
     if let Some(reason) = io_reason(&*error) {
         let what = match reason {
@@ -141,6 +138,12 @@ pub(super) fn no_handshake(with: &str, error: Box<dyn StdError + Send + Sync>) -
         return fault.with_source(Boxed(error));
     }
     Error::new(ErrorKind::Tls, format!("no TLS connection to {with}")).with_source(Boxed(error))
+}
+
+fn tls_fault(with: &str, tls: &rustls::Error) -> Error {
+    let (what, hint) = tls_reason(tls);
+    let fault = Error::new(ErrorKind::Tls, format!("no TLS connection to {with}: {what}"));
+    if hint.is_empty() { fault } else { fault.with_hint(hint) }
 }
 
 /// What a TLS error means, and what can be done about it.
@@ -181,13 +184,17 @@ fn tls_reason(error: &rustls::Error) -> (String, &'static str) {
     }
 }
 
-/// An exchange that failed before the head of its answer. `heard` is whether anything of an answer had come.
-pub(super) fn no_answer(origin: &Origin, heard: bool, max_head: u64, error: hyper::Error) -> Error {
-    if let Some(tls) = find::<rustls::Error>(&error) {
-        let (what, hint) = tls_reason(tls);
-        let fault = Error::new(ErrorKind::Tls, format!("no TLS connection to {origin}: {what}"));
-        let fault = if hint.is_empty() { fault } else { fault.with_hint(hint) };
-        return fault.with_source(error);
+/// An exchange that failed before the head of its answer. `heard` is whether anything of an answer had come, `tls` what
+/// TLS said at the end of the connection.
+pub(super) fn no_answer(
+    origin: &Origin,
+    heard: bool,
+    max_head: u64,
+    tls: Option<&rustls::Error>,
+    error: hyper::Error,
+) -> Error {
+    if let Some(tls) = tls {
+        return tls_fault(&origin.to_string(), tls).with_source(tls.clone());
     }
     if error.is_parse_too_large() || find::<HeadFlood>(&error).is_some() {
         return head_too_large(origin, max_head).with_source(error);

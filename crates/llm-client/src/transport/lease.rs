@@ -47,7 +47,7 @@ impl Lease {
         matches!(self.conn, Some(Conn::Http2 { .. }))
     }
 
-    /// Whether the connection has served a request already (or, with HTTP/2, was there before this one).
+    /// Sends the request; from here on the connection is not clean.
     pub(super) fn send(
         &mut self,
         request: Request<Full<Bytes>>,
@@ -70,6 +70,14 @@ impl Lease {
     /// Whether any byte of an answer has come.
     pub(super) fn heard(&self) -> bool {
         matches!(&self.conn, Some(Conn::Http1(conn)) if conn.heard())
+    }
+
+    /// Why TLS ended the connection, where it did.
+    pub(super) fn tls_fault(&self) -> Option<&rustls::Error> {
+        match self.conn.as_ref()? {
+            Conn::Http1(conn) => conn.tls_fault(),
+            Conn::Http2 { conn, .. } => conn.tls_fault(),
+        }
     }
 
     /// The connection was dead when we used it: so are its like.
