@@ -294,7 +294,7 @@ impl Embedder for HttpClient {
         let Answer::Embeddings(mut response) = driven.answer.0.answer else { return Err(mixed_up()) };
         self.0.metrics.succeeded(driven.started.elapsed(), response.usage.as_ref());
         response.attempts = driven.attempts;
-        Ok(response)
+        Ok(*response)
     }
 }
 

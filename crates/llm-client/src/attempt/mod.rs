@@ -90,7 +90,7 @@ pub(crate) struct Reply {
 pub(crate) enum Answer {
     Chat(Box<ChatResponse>),
     Stream(Box<Events>),
-    Embeddings(EmbeddingResponse),
+    Embeddings(Box<EmbeddingResponse>),
     Models(Vec<ModelInfo>),
 }
 
@@ -232,7 +232,7 @@ async fn read(job: &Job, headers: &HeaderMap, body: Body) -> Result<Answer, Erro
         Operation::Embed { inputs } => {
             let mut response = site.dialect.decode_embeddings(&bytes, inputs, &site.target())?;
             response.warnings.splice(0..0, job.warnings.iter().cloned());
-            Ok(Answer::Embeddings(response))
+            Ok(Answer::Embeddings(Box::new(response)))
         }
         Operation::Models => site.dialect.decode_models(&bytes, &site.target()).map(Answer::Models),
     }

@@ -175,7 +175,7 @@ impl HttpClientBuilder {
         }
         let given = Endpoint::parse(&self.base_url)?;
         let dialect = self.dialect.unwrap_or_else(|| Dialect::by_host(given.host()));
-        let endpoint = given.with_path(&dialect.base_path(given.path()))?;
+        let endpoint = given.with_path(dialect.base_path(given.path()))?;
         let quirks = self.quirks.unwrap_or(Quirks::COMPATIBLE);
         let pool = match self.pool {
             Some(pool) => Some(pool),
