@@ -37,7 +37,7 @@ struct State {
 /// A client that is made by the first who needs it, while others wait for that one and for nothing else.
 struct Slot {
     provider: Arc<dyn Provider>,
-    model: ModelConfig,
+    model: Box<ModelConfig>,
     client: Mutex<Option<Arc<dyn ModelClient>>>,
 }
 
@@ -65,7 +65,7 @@ pub enum Resolved {
         /// Who makes the client.
         provider: Arc<dyn Provider>,
         /// What is configured about it.
-        model: ModelConfig,
+        model: Box<ModelConfig>,
         /// Why it was found.
         by: Found,
     },

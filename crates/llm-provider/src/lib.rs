@@ -28,7 +28,7 @@ mod transports;
 pub use crate::keys::KeySupply;
 pub use crate::loopback::LoopbackProvider;
 pub use crate::provider::{ModelConfig, Provider};
-pub use crate::spec::{AddressVariable, DIALECTS, ProviderSpec};
+pub use crate::spec::{AddressVariable, ProviderSpec};
 pub use crate::spec_provider::SpecProvider;
 pub use crate::transports::Transports;
 pub use llm_client::transport::Endpoint;

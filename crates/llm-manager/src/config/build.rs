@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use llm_client::Settings;
+use llm_client::dialect::Dialect;
 use llm_client::transport::Endpoint;
 use llm_provider::{
     KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, SpecProvider, Transports, catalogue,
@@ -86,8 +87,8 @@ impl Builder<'_> {
         let keys = entry.keys.take();
         let address = entry.base_url.as_ref().map(|url| Endpoint::parse(&url.value)).transpose()?;
         let by_name = catalogue::find(&entry.name);
-        let by_host = address.as_ref().and_then(catalogue::at);
-        let row = by_name.or(by_host).unwrap_or(&catalogue::COMPATIBLE_ROW);
+        let by_host_row = address.as_ref().and_then(catalogue::at);
+        let row = by_name.or(by_host_row).unwrap_or(&catalogue::COMPATIBLE_ROW);
         let settings = self.settings(&entry.name, &entry.settings)?;
         let models = self.models(&entry)?;
         if let (true, None) = (row.loopback, &entry.base_url) {
@@ -103,8 +104,12 @@ impl Builder<'_> {
             .with_settings(settings)
             .with_models(models)
             .with_key_advice(self.advice(row, &entry.name));
-        if let Some(dialect) = &entry.dialect {
-            provider = provider.with_dialect(dialect.value);
+        // As the user says, else by provider, else by host.
+        let told = entry.dialect.as_ref().map(|dialect| dialect.value);
+        let by_host = || address.as_ref().map(|address| Dialect::by_host(address.host()));
+        let known = by_name.is_some() || by_host_row.is_some();
+        if let Some(dialect) = told.or_else(|| by_host().filter(|_| !known)) {
+            provider = provider.with_dialect(dialect);
         }
         // The vendor's own variables are for the built-in provider, never for an address that somebody wrote down.
         let own = by_name.is_some() && address.as_ref().is_none_or(|address| row.owns(address));

@@ -329,7 +329,7 @@ fn the_vendors_variable_is_for_the_vendors_hosts() {
         match warning {
             None => assert!(warnings.is_empty(), "{text}: {warnings:?}"),
             Some(warning) => {
-                assert!(warnings.len() == 1 && warnings[0].contains(warning), "{text}: {warnings:?}")
+                assert!(warnings.len() == 1 && warnings[0].contains(warning), "{text}: {warnings:?}");
             }
         }
     }
