@@ -1,3 +1,5 @@
+//! What `-m`, `--base-url`, `--api-key` and the variables beside them mean together.
+
 use llm_types::ErrorKind;
 
 use crate::support::Lab;

@@ -1,3 +1,5 @@
+//! Which files are read, and whose word goes above whose.
+
 use std::fs;
 
 use llm_types::ErrorKind;

@@ -1,3 +1,5 @@
+//! What a file may say, and what is said about what it may not.
+
 use std::time::Duration;
 
 use llm_types::ErrorKind;
