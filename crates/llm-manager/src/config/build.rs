@@ -112,7 +112,7 @@ impl Builder<'_> {
             provider = provider.with_dialect(dialect);
         }
         // The vendor's own variables are for the built-in provider, never for an address that somebody wrote down.
-        let own = by_name.is_some() && address.as_ref().is_none_or(|address| row.owns(address));
+        let own = address.as_ref().is_none_or(|address| row.owns(address));
         let from_env = match (&entry.base_url, own) {
             (None, true) => row.address_from(self.sources.env),
             _ => None,
