@@ -302,16 +302,18 @@ impl Manager {
     }
 
     /// Closes every client that was made or registered, and refuses to make more. Calls in flight end as they would. A
-    /// second time it does nothing. A client that never returns from its own close does not keep the others open.
+    /// second time it does nothing. A client that is slow to close does not keep the others open.
     pub async fn close(&self) {
-        let clients: Vec<Arc<dyn ModelClient>> = {
+        let (clients, providers) = {
             let mut state = self.change();
             state.closed = true;
             let made: Vec<Arc<Slot>> = state.clients.drain().map(|(_, slot)| slot).collect();
-            let mut others = std::mem::take(&mut state.others);
-            others.extend(state.names.take_clients());
-            others.into_iter().chain(made.iter().filter_map(|slot| slot.made())).collect()
+            let mut clients = std::mem::take(&mut state.others);
+            clients.extend(state.names.take_clients());
+            clients.extend(made.iter().filter_map(|slot| slot.made()));
+            (clients, state.names.providers().to_vec())
         };
+        providers.iter().for_each(|provider| provider.close());
         // All at once: each is polled until it is done.
         let mut closing: Vec<_> = clients.iter().map(|client| client.close()).collect();
         std::future::poll_fn(|cx| {

@@ -8,7 +8,7 @@ use llm_client::Settings;
 use llm_client::dialect::Dialect;
 use llm_client::transport::Endpoint;
 use llm_provider::{
-    KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, SpecProvider, Transports, catalogue,
+    KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider, catalogue,
 };
 use llm_types::Error;
 
@@ -29,7 +29,7 @@ struct Builder<'a> {
     sources: &'a Sources<'a>,
     layers: &'a Layers,
     top: Vec<Setting>,
-    transports: Arc<Transports>,
+    shared: Arc<Shared>,
     /// Where the user would write a key.
     file: String,
     set_by: HashMap<String, Vec<SetBy>>,
@@ -40,13 +40,13 @@ pub(super) fn build(
     sources: &Sources<'_>,
     layers: &Layers,
     user_config: Option<&Path>,
-    transports: Arc<Transports>,
+    shared: Arc<Shared>,
     warnings: &mut Vec<String>,
 ) -> Result<Built, Error> {
     let manager = Manager::new();
     let file = user_config.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
     let Config { settings: top, aliases, providers, .. } = config;
-    let mut builder = Builder { sources, layers, top, transports, file, set_by: HashMap::new() };
+    let mut builder = Builder { sources, layers, top, shared, file, set_by: HashMap::new() };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
     for entry in providers {
         manager.register_provider(builder.configured(entry, warnings)?)?;
@@ -72,7 +72,7 @@ impl Builder<'_> {
             return Ok(self.loopback(row, settings, Vec::new()));
         }
         let provider = SpecProvider::from_env(row, self.sources.env)
-            .with_transports(self.transports.clone())
+            .with_shared(self.shared.clone())
             .with_settings(settings)
             .with_key_advice(self.advice(row, row.name));
         Ok(Some(Arc::new(provider)))
@@ -100,7 +100,7 @@ impl Builder<'_> {
         }
         let mut provider = SpecProvider::new(row)
             .with_name(&entry.name)
-            .with_transports(self.transports.clone())
+            .with_shared(self.shared.clone())
             .with_settings(settings)
             .with_models(models)
             .with_key_advice(self.advice(row, &entry.name));
@@ -172,7 +172,7 @@ impl Builder<'_> {
     ) -> Option<Arc<dyn Provider>> {
         let start = self.sources.loopback.clone()?;
         let provider = LoopbackProvider::new(row, move || start())
-            .with_transports(self.transports.clone())
+            .with_shared(self.shared.clone())
             .with_settings(settings)
             .with_models(models);
         Some(Arc::new(provider))

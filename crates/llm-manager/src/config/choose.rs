@@ -300,7 +300,7 @@ impl Loaded {
         let dialect = if known.is_some() { row.dialect } else { Dialect::by_host(address.host()) };
         let mut provider = SpecProvider::new(row)
             .with_dialect(dialect)
-            .with_transports(self.transports.clone())
+            .with_shared(self.shared.clone())
             .with_base_url(url.text)
             .with_settings(settings);
         if let Some(key) = &key {

@@ -7,3 +7,4 @@ mod files;
 mod registry;
 mod schema;
 mod support;
+mod wire;
