@@ -184,7 +184,7 @@ impl Names {
         match self.providers.iter().filter(|provider| provider.claims(name)).collect::<Vec<_>>()[..] {
             [provider] => Ok(Resolved::Model {
                 provider: provider.clone(),
-                model: ModelConfig::new(name),
+                model: Box::new(ModelConfig::new(name)),
                 by: Found::Family,
             }),
             [] => Err(self.no_model(name)),
@@ -203,7 +203,7 @@ impl Names {
         if let Some(client) = self.clients.iter().find(|client| client.id() == id) {
             return Ok(Resolved::Client(client.clone()));
         }
-        let model = provider.model(model).cloned().unwrap_or_else(|| ModelConfig::new(model));
+        let model = Box::new(provider.model(model).cloned().unwrap_or_else(|| ModelConfig::new(model)));
         Ok(Resolved::Model { provider: provider.clone(), model, by: Found::Named })
     }
 
@@ -214,7 +214,7 @@ impl Names {
             let registered = format!("{}/{name}", provider.name());
             let hidden = self.clients.iter().any(|client| client.id() == registered);
             if let (Some(model), false) = (provider.model(name), hidden) {
-                let (provider, model) = (provider.clone(), model.clone());
+                let (provider, model) = (provider.clone(), Box::new(model.clone()));
                 found.push(Resolved::Model { provider, model, by: Found::Configured });
             }
         }

@@ -37,7 +37,7 @@ struct State {
 /// A client that is made by the first who needs it, while others wait for that one and for nothing else.
 struct Slot {
     provider: Arc<dyn Provider>,
-    model: ModelConfig,
+    model: Box<ModelConfig>,
     client: Mutex<Option<Arc<dyn ModelClient>>>,
 }
 
@@ -65,7 +65,7 @@ pub enum Resolved {
         /// Who makes the client.
         provider: Arc<dyn Provider>,
         /// What is configured about it.
-        model: ModelConfig,
+        model: Box<ModelConfig>,
         /// Why it was found.
         by: Found,
     },
@@ -302,16 +302,18 @@ impl Manager {
     }
 
     /// Closes every client that was made or registered, and refuses to make more. Calls in flight end as they would. A
-    /// second time it does nothing. A client that never returns from its own close does not keep the others open.
+    /// second time it does nothing. A client that is slow to close does not keep the others open.
     pub async fn close(&self) {
-        let clients: Vec<Arc<dyn ModelClient>> = {
+        let (clients, providers) = {
             let mut state = self.change();
             state.closed = true;
             let made: Vec<Arc<Slot>> = state.clients.drain().map(|(_, slot)| slot).collect();
-            let mut others = std::mem::take(&mut state.others);
-            others.extend(state.names.take_clients());
-            others.into_iter().chain(made.iter().filter_map(|slot| slot.made())).collect()
+            let mut clients = std::mem::take(&mut state.others);
+            clients.extend(state.names.take_clients());
+            clients.extend(made.iter().filter_map(|slot| slot.made()));
+            (clients, state.names.providers().to_vec())
         };
+        providers.iter().for_each(|provider| provider.close());
         // All at once: each is polled until it is done.
         let mut closing: Vec<_> = clients.iter().map(|client| client.close()).collect();
         std::future::poll_fn(|cx| {

@@ -10,7 +10,7 @@
 //! [`SpecProvider`] (a row with what the user says besides).
 //!
 //! * A compatible vendor is one row, also one of your own: see [`ProviderSpec`].
-//! * The environment is handed in, never read.
+//! * The environment is handed in; only a provider that is given no [`Shared`] looks for proxies in the process's own.
 //! * A key goes only where it was meant to: another address than its own gets none
 //!   ([`ProviderSpec::shares_keys`]).
 
@@ -21,14 +21,14 @@ mod families;
 mod keys;
 mod loopback;
 mod provider;
+mod shared;
 mod spec;
 mod spec_provider;
-mod transports;
 
 pub use crate::keys::KeySupply;
 pub use crate::loopback::LoopbackProvider;
 pub use crate::provider::{ModelConfig, Provider};
-pub use crate::spec::{AddressVariable, DIALECTS, ProviderSpec};
+pub use crate::shared::Shared;
+pub use crate::spec::{AddressVariable, ProviderSpec};
 pub use crate::spec_provider::SpecProvider;
-pub use crate::transports::Transports;
 pub use llm_client::transport::Endpoint;

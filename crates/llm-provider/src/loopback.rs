@@ -7,9 +7,9 @@ use llm_client::{ModelClient, Settings};
 use llm_types::Error;
 
 use crate::provider::{ModelConfig, Provider};
+use crate::shared::Shared;
 use crate::spec::ProviderSpec;
 use crate::spec_provider::SpecProvider;
-use crate::transports::Transports;
 
 type Start = dyn Fn() -> Result<String, Error> + Send + Sync;
 
@@ -45,10 +45,10 @@ impl LoopbackProvider {
         Self { server: self.server.with_models(models), ..self }
     }
 
-    /// Connections to share with other providers.
+    /// Connections and the state of endpoints, shared with other providers.
     #[must_use]
-    pub fn with_transports(self, transports: Arc<Transports>) -> Self {
-        Self { server: self.server.with_transports(transports), ..self }
+    pub fn with_shared(self, shared: Arc<Shared>) -> Self {
+        Self { server: self.server.with_shared(shared), ..self }
     }
 
     fn running(&self) -> Result<String, Error> {
@@ -91,6 +91,10 @@ impl Provider for LoopbackProvider {
 
     fn default_model(&self) -> Option<&str> {
         self.server.default_model()
+    }
+
+    fn close(&self) {
+        self.server.close();
     }
 }
 

@@ -89,4 +89,8 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     fn key_origin(&self) -> Option<&str> {
         None
     }
+
+    /// Lets go of what its clients share. Calls in flight end as they would; later ones fail. Calling it again does
+    /// nothing.
+    fn close(&self) {}
 }

@@ -69,9 +69,6 @@ pub enum AddressVariable {
     },
 }
 
-/// The formats on the wire, by the names that configurations use.
-pub const DIALECTS: &[(&str, Dialect)] = &[("openai_chat", Dialect::OpenAiChat)];
-
 impl AddressVariable {
     /// The variable's name.
     #[must_use]

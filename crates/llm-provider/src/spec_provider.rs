@@ -9,8 +9,8 @@ use llm_types::{Error, ErrorKind, Secret};
 
 use crate::keys::KeySupply;
 use crate::provider::{ModelConfig, Provider};
+use crate::shared::Shared;
 use crate::spec::ProviderSpec;
-use crate::transports::Transports;
 
 /// A [`Provider`] from a row of the catalogue.
 ///
@@ -32,7 +32,7 @@ pub struct SpecProvider {
     settings: Settings,
     models: Vec<ModelConfig>,
     key_advice: Option<String>,
-    transports: Option<Arc<Transports>>,
+    shared: Arc<Shared>,
 }
 
 impl SpecProvider {
@@ -49,7 +49,7 @@ impl SpecProvider {
             settings: Settings::default(),
             models: Vec::new(),
             key_advice: None,
-            transports: None,
+            shared: Arc::new(Shared::from_process_env()),
         }
     }
 
@@ -57,7 +57,7 @@ impl SpecProvider {
     /// client is made.
     #[must_use]
     pub fn from_env(spec: &'static ProviderSpec, env: &dyn Fn(&str) -> Option<String>) -> Self {
-        let mut provider = Self::new(spec).with_transports(Arc::new(Transports::new(env)));
+        let mut provider = Self::new(spec).with_shared(Arc::new(Shared::new(env)));
         if let Some((variable, url)) = spec.address_from(env) {
             provider = provider.with_base_url_of(variable, url);
         }
@@ -100,10 +100,11 @@ impl SpecProvider {
         Self { key_advice: Some(advice.into()), ..self }
     }
 
-    /// Connections to share with other providers. Without them each client has its own.
+    /// Connections, key pools and the state of endpoints, shared with other providers. Without it the clients of this
+    /// one share them among themselves.
     #[must_use]
-    pub fn with_transports(self, transports: Arc<Transports>) -> Self {
-        Self { transports: Some(transports), ..self }
+    pub fn with_shared(self, shared: Arc<Shared>) -> Self {
+        Self { shared, ..self }
     }
 
     /// Another format on the wire. The row's quirks stay only with its own.
@@ -217,6 +218,10 @@ impl Provider for SpecProvider {
     fn key_origin(&self) -> Option<&str> {
         self.keys.origin()
     }
+
+    fn close(&self) {
+        self.shared.close();
+    }
 }
 
 impl SpecProvider {
@@ -228,18 +233,22 @@ impl SpecProvider {
         keys: Vec<Secret>,
     ) -> Result<Arc<dyn ModelClient>, Error> {
         let settings = model.settings.clone().unwrap_or_else(|| self.settings.clone());
-        let transport = self.transports.as_ref().map(|transports| transports.with(&settings)).transpose()?;
         let mut builder = HttpClient::builder(base_url, model.wire())
             .provider(&self.name)
             .dialect(self.dialect)
-            .keys(keys)
+            .transport(self.shared.transport(&settings)?)
+            .registry(self.shared.lanes().clone())
             .settings(settings)
             .headers(model.headers.clone())
             .extra(model.extra.clone())
             .capabilities(self.spec.capabilities.clone());
-        if let Some(transport) = transport {
-            builder = builder.transport(transport);
-        }
+        builder = match self.keys.origin() {
+            // The provider's own keys share the calls of all its models.
+            Some(origin) if model.keys.is_none() && !keys.is_empty() => {
+                builder.key_pool(self.shared.key_pool(&self.name, origin, keys)?)
+            }
+            _ => builder.keys(keys),
+        };
         if self.dialect == self.spec.dialect {
             builder = builder.quirks(self.spec.quirks_for(model.wire()));
         }

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use llm_client::Settings;
+use llm_client::dialect::Dialect;
 use llm_client::transport::Endpoint;
 use llm_provider::{
-    KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, SpecProvider, Transports, catalogue,
+    KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider, catalogue,
 };
 use llm_types::Error;
 
@@ -28,7 +29,7 @@ struct Builder<'a> {
     sources: &'a Sources<'a>,
     layers: &'a Layers,
     top: Vec<Setting>,
-    transports: Arc<Transports>,
+    shared: Arc<Shared>,
     /// Where the user would write a key.
     file: String,
     set_by: HashMap<String, Vec<SetBy>>,
@@ -39,13 +40,13 @@ pub(super) fn build(
     sources: &Sources<'_>,
     layers: &Layers,
     user_config: Option<&Path>,
-    transports: Arc<Transports>,
+    shared: Arc<Shared>,
     warnings: &mut Vec<String>,
 ) -> Result<Built, Error> {
     let manager = Manager::new();
     let file = user_config.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
     let Config { settings: top, aliases, providers, .. } = config;
-    let mut builder = Builder { sources, layers, top, transports, file, set_by: HashMap::new() };
+    let mut builder = Builder { sources, layers, top, shared, file, set_by: HashMap::new() };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
     for entry in providers {
         manager.register_provider(builder.configured(entry, warnings)?)?;
@@ -71,7 +72,7 @@ impl Builder<'_> {
             return Ok(self.loopback(row, settings, Vec::new()));
         }
         let provider = SpecProvider::from_env(row, self.sources.env)
-            .with_transports(self.transports.clone())
+            .with_shared(self.shared.clone())
             .with_settings(settings)
             .with_key_advice(self.advice(row, row.name));
         Ok(Some(Arc::new(provider)))
@@ -86,8 +87,8 @@ impl Builder<'_> {
         let keys = entry.keys.take();
         let address = entry.base_url.as_ref().map(|url| Endpoint::parse(&url.value)).transpose()?;
         let by_name = catalogue::find(&entry.name);
-        let by_host = address.as_ref().and_then(catalogue::at);
-        let row = by_name.or(by_host).unwrap_or(&catalogue::COMPATIBLE_ROW);
+        let by_host_row = address.as_ref().and_then(catalogue::at);
+        let row = by_name.or(by_host_row).unwrap_or(&catalogue::COMPATIBLE_ROW);
         let settings = self.settings(&entry.name, &entry.settings)?;
         let models = self.models(&entry)?;
         if let (true, None) = (row.loopback, &entry.base_url) {
@@ -99,15 +100,19 @@ impl Builder<'_> {
         }
         let mut provider = SpecProvider::new(row)
             .with_name(&entry.name)
-            .with_transports(self.transports.clone())
+            .with_shared(self.shared.clone())
             .with_settings(settings)
             .with_models(models)
             .with_key_advice(self.advice(row, &entry.name));
-        if let Some(dialect) = &entry.dialect {
-            provider = provider.with_dialect(dialect.value);
+        // As the user says, else by provider, else by host.
+        let told = entry.dialect.as_ref().map(|dialect| dialect.value);
+        let by_host = || address.as_ref().map(|address| Dialect::by_host(address.host()));
+        let known = by_name.is_some() || by_host_row.is_some();
+        if let Some(dialect) = told.or_else(|| by_host().filter(|_| !known)) {
+            provider = provider.with_dialect(dialect);
         }
         // The vendor's own variables are for the built-in provider, never for an address that somebody wrote down.
-        let own = by_name.is_some() && address.as_ref().is_none_or(|address| row.owns(address));
+        let own = address.as_ref().is_none_or(|address| row.owns(address));
         let from_env = match (&entry.base_url, own) {
             (None, true) => row.address_from(self.sources.env),
             _ => None,
@@ -167,7 +172,7 @@ impl Builder<'_> {
     ) -> Option<Arc<dyn Provider>> {
         let start = self.sources.loopback.clone()?;
         let provider = LoopbackProvider::new(row, move || start())
-            .with_transports(self.transports.clone())
+            .with_shared(self.shared.clone())
             .with_settings(settings)
             .with_models(models);
         Some(Arc::new(provider))

@@ -11,6 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use llm_client::ModelClient;
+use llm_client::dialect::Dialect;
 use llm_client::transport::Endpoint;
 use llm_provider::{KeySupply, ModelConfig, Provider, SpecProvider, catalogue};
 use llm_types::{Error, ErrorKind, Secret};
@@ -44,7 +45,7 @@ enum Target {
     /// The manager's own client of this name.
     Managed(String),
     /// A client of this call's own.
-    Own(Arc<dyn Provider>, ModelConfig),
+    Own(Arc<dyn Provider>, Box<ModelConfig>),
 }
 
 impl fmt::Debug for Choice {
@@ -77,6 +78,13 @@ enum By {
     Files,
     /// `FLEXLLM_MODEL`, whose names are always names on the wire.
     Older,
+}
+
+/// What a call at an address from outside goes to.
+struct Aim {
+    provider: Arc<dyn Provider>,
+    model: Box<ModelConfig>,
+    key_by: Option<String>,
 }
 
 /// An address or a key with its origin.
@@ -226,7 +234,7 @@ impl Loaded {
             _ => None,
         };
         let mut warnings = Vec::new();
-        let (provider, model, key_by) = match named {
+        let Aim { provider, model, key_by } = match named {
             Some((provider, model)) => self.moved(asked, provider, model, &address, url, &mut warnings)?,
             None => self.ad_hoc(&asked.name, &address, url)?,
         };
@@ -248,11 +256,11 @@ impl Loaded {
         &self,
         asked: &Asked<'_>,
         provider: Arc<dyn Provider>,
-        mut model: ModelConfig,
+        mut model: Box<ModelConfig>,
         address: &Endpoint,
         url: &Given<'_>,
         warnings: &mut Vec<String>,
-    ) -> Result<(Arc<dyn Provider>, ModelConfig, Option<String>), Error> {
+    ) -> Result<Aim, Error> {
         model.base_url = Some(url.text.to_owned());
         let own = provider.address().and_then(|own| Endpoint::parse(&own).ok());
         let row = provider.spec().unwrap_or(&catalogue::COMPATIBLE_ROW);
@@ -272,17 +280,13 @@ impl Loaded {
                 catalogue::COMPATIBLE_ROW.name
             ));
         }
-        Ok((provider, model, key_by))
+        Ok(Aim { provider, model, key_by })
     }
 
     /// A server that only its address describes.
-    fn ad_hoc(
-        &self,
-        wire: &str,
-        address: &Endpoint,
-        url: &Given<'_>,
-    ) -> Result<(Arc<dyn Provider>, ModelConfig, Option<String>), Error> {
-        let row = catalogue::at(address).unwrap_or(&catalogue::COMPATIBLE_ROW);
+    fn ad_hoc(&self, wire: &str, address: &Endpoint, url: &Given<'_>) -> Result<Aim, Error> {
+        let known = catalogue::at(address);
+        let row = known.unwrap_or(&catalogue::COMPATIBLE_ROW);
         let vendors = || {
             let name = row.key_env.iter().find(|name| self.outside.variable(name).is_some())?;
             Some(Given { text: self.outside.variable(name)?, by: name }).filter(|_| row.owns(address))
@@ -293,8 +297,10 @@ impl Loaded {
         };
         let key = self.key_given(true).or_else(|| older(false)).or_else(vendors).or_else(|| older(true));
         let (settings, _) = self.layers.over(&[&self.top], row.name)?;
+        let dialect = if known.is_some() { row.dialect } else { Dialect::by_host(address.host()) };
         let mut provider = SpecProvider::new(row)
-            .with_transports(self.transports.clone())
+            .with_dialect(dialect)
+            .with_shared(self.shared.clone())
             .with_base_url(url.text)
             .with_settings(settings);
         if let Some(key) = &key {
@@ -304,7 +310,8 @@ impl Loaded {
         if name.is_empty() {
             return Err(Error::new(ErrorKind::ModelNotFound, "the model's name is empty"));
         }
-        Ok((Arc::new(provider), ModelConfig::new(name), key.map(|key| key.by.to_owned())))
+        let model = Box::new(ModelConfig::new(name));
+        Ok(Aim { provider: Arc::new(provider), model, key_by: key.map(|key| key.by.to_owned()) })
     }
 
     /// The key that was given for the model of this call.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use llm_provider::{Transports, catalogue};
+use llm_provider::{Shared, catalogue};
 use llm_types::{Error, ErrorKind};
 
 use super::build;
@@ -91,7 +91,7 @@ pub struct Loaded {
     pub(super) outside: Outside,
     pub(super) layers: Layers,
     pub(super) top: Vec<Setting>,
-    pub(super) transports: Arc<Transports>,
+    pub(super) shared: Arc<Shared>,
     /// Who set what, by `provider` and by `provider/model`.
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
     /// The default of the files, with its place.
@@ -161,9 +161,9 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
     let default = config.default.as_ref().map(|default| (default.value.clone(), default.place.to_string()));
     let (_, settings) = layers.over(&[&config.settings], "the settings")?;
     let top = config.settings.clone();
-    let transports = Arc::new(Transports::new(sources.env));
+    let shared = Arc::new(Shared::new(sources.env));
     let built =
-        build::build(config, sources, &layers, user_config.as_deref(), transports.clone(), &mut warnings)?;
+        build::build(config, sources, &layers, user_config.as_deref(), shared.clone(), &mut warnings)?;
     if let Some((name, _)) = &default {
         built.manager.set_default_model(name);
     }
@@ -178,7 +178,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
         outside,
         layers,
         top,
-        transports,
+        shared,
         set_by,
         default,
     })

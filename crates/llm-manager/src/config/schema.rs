@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use llm_client::dialect::Dialect;
 use llm_client::settings::{self, Settings};
 use llm_client::transport::Endpoint;
-use llm_provider::DIALECTS;
 use llm_types::{Error, Extra};
 use toml::de::DeValue;
 
@@ -119,11 +118,7 @@ impl Config {
     /// The first thing in the file that only a trusted file may say: where requests go, what they go through, and
     /// which key goes along. Gives its place and its key.
     pub(super) fn needs_trust(&self) -> Option<(&Place, String)> {
-        let guarded = |settings: &[Setting]| {
-            let found = settings.iter().position(|setting| GUARDED.contains(&setting.key));
-            found
-        };
-        if let Some(setting) = guarded(&self.settings).and_then(|at| self.settings.get(at)) {
+        if let Some(setting) = guarded(&self.settings) {
             return Some((&setting.place, setting.key.to_owned()));
         }
         self.providers.iter().find_map(|provider| {
@@ -131,12 +126,13 @@ impl Config {
             if let Some(url) = &provider.base_url {
                 return Some((&url.place, inside("base_url")));
             }
-            if provider.keys.is_some() {
-                return Some((&provider.place, inside("api_key")));
+            if let Some(keys) = &provider.keys {
+                let place = keys.first().map_or(&provider.place, |key| &key.place);
+                return Some((place, inside("api_key")));
             }
             let models = provider.models.iter().map(|model| &model.settings);
             std::iter::once(&provider.settings).chain(models).find_map(|settings| {
-                let setting = guarded(settings).and_then(|at| settings.get(at))?;
+                let setting = guarded(settings)?;
                 Some((&setting.place, inside(setting.key)))
             })
         })
@@ -146,6 +142,10 @@ impl Config {
 /// Settings that say through whom a request goes, or whom it trusts on the way.
 const GUARDED: &[&str] =
     &["proxy", "ca_file", "client_cert_file", "client_key_file", "tls_roots", "allow_http"];
+
+fn guarded(settings: &[Setting]) -> Option<&Setting> {
+    settings.iter().find(|setting| GUARDED.contains(&setting.key))
+}
 
 impl ProviderEntry {
     fn merge(&mut self, upper: Self) {
@@ -297,10 +297,10 @@ fn base_url(entry: &Entry<'_>) -> Result<Located<String>, Error> {
 
 fn dialect(entry: &Entry<'_>) -> Result<Located<Dialect>, Error> {
     let value = entry.filled_text()?;
-    match DIALECTS.iter().find(|(name, _)| *name == value) {
-        Some(&(_, value)) => Ok(Located { value, place: entry.place.clone() }),
+    match Dialect::parse(value) {
+        Some(value) => Ok(Located { value, place: entry.place.clone() }),
         None => {
-            let known: Vec<&str> = DIALECTS.iter().map(|(name, _)| *name).collect();
+            let known: Vec<&str> = Dialect::ALL.iter().map(|dialect| dialect.as_str()).collect();
             let hint = did_you_mean(value, known.iter().copied())
                 .unwrap_or_else(|| format!("; allowed are {}", known.join(", ")));
             Err(entry.error(format_args!("`{value}` is not a dialect of this version{hint}")))

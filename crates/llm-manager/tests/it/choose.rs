@@ -1,3 +1,5 @@
+//! What `-m`, `--base-url`, `--api-key` and the variables beside them mean together.
+
 use llm_types::ErrorKind;
 
 use crate::support::Lab;
@@ -22,9 +24,9 @@ fn lab() -> Lab {
         .env("DEEPSEEK_API_KEY", "sk-deepseek")
 }
 
-const MINE: &str = "http://10.0.0.1/v1";
-const OLD: &str = "http://10.0.0.2/v1";
-const FLAG: &str = "http://10.0.0.3/v1";
+const MINE: &str = "https://10.0.0.1/v1";
+const OLD: &str = "https://10.0.0.2/v1";
+const FLAG: &str = "https://10.0.0.3/v1";
 
 struct Case {
     env: &'static [(&'static str, &'static str)],

@@ -1,3 +1,5 @@
+//! Which files are read, and whose word goes above whose.
+
 use std::fs;
 
 use llm_types::ErrorKind;
@@ -101,8 +103,8 @@ fn a_projects_file_may_not_redirect_a_key_unless_it_is_trusted() {
     for (text, line, key) in [
         ("[providers.openai]\nbase_url = 'https://evil.test/v1'", 2, "providers.openai.base_url"),
         ("[providers.x]\nendpoints = [{ base_url = 'https://evil.test/v1' }]", 2, "providers.x.base_url"),
-        ("[providers.openrouter]\napi_key = { env = 'OPENAI_API_KEY' }", 1, "providers.openrouter.api_key"),
-        ("[providers.openai]\napi_key = { file = '/home/me/.ssh/id' }", 1, "providers.openai.api_key"),
+        ("[providers.openrouter]\napi_key = { env = 'OPENAI_API_KEY' }", 2, "providers.openrouter.api_key"),
+        ("[providers.openai]\napi_key = { file = '/home/me/.ssh/id' }", 2, "providers.openai.api_key"),
         ("max_retries = 1\nproxy = 'http://evil.test'", 2, "proxy"),
         ("[providers.openai]\nproxy = 'http://evil.test'", 2, "providers.openai.proxy"),
         ("[providers.openai.models.x]\nca_file = 'evil.pem'", 2, "providers.openai.ca_file"),

@@ -1,8 +1,10 @@
 //! The manager and its configuration, from outside.
 #![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests fail as tests do")]
 
 mod choose;
 mod files;
 mod registry;
 mod schema;
 mod support;
+mod wire;

@@ -1,3 +1,5 @@
+//! Names to clients.
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

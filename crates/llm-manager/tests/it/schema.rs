@@ -1,3 +1,5 @@
+//! What a file may say, and what is said about what it may not.
+
 use std::time::Duration;
 
 use llm_types::ErrorKind;
@@ -329,7 +331,7 @@ fn the_vendors_variable_is_for_the_vendors_hosts() {
         match warning {
             None => assert!(warnings.is_empty(), "{text}: {warnings:?}"),
             Some(warning) => {
-                assert!(warnings.len() == 1 && warnings[0].contains(warning), "{text}: {warnings:?}")
+                assert!(warnings.len() == 1 && warnings[0].contains(warning), "{text}: {warnings:?}");
             }
         }
     }

@@ -1,3 +1,5 @@
+//! The rows against each other, and what they make of names and addresses.
+
 use super::*;
 
 #[test]
