@@ -60,7 +60,7 @@ fn exchange(stage: &Stage, bench: &Path, rounds: u16) -> Outcome {
     let plain = Mock::start_silent(stage, &folder, "plain", &[])?;
     let streamed = Mock::start_silent(stage, &folder, "streamed", &["--script", &script.to_string_lossy()])?;
     let mut command = stage.clean(bench);
-    command.args([plain.port.to_string(), streamed.port.to_string(), rounds.to_string()]);
+    command.args(["exchange", &plain.port.to_string(), &streamed.port.to_string(), &rounds.to_string()]);
     run::echo(&mut command)
 }
 

@@ -16,7 +16,7 @@ use crate::{
 
 pub(crate) const COMMAND: Command = Command {
     name: "integration",
-    about: "Run the end-to-end tests, the rate-limit run and, when LLM_TEST_DATA is set, a real data set twice",
+    about: "Run the end-to-end tests, the rate-limit and failing-server runs and, with LLM_TEST_DATA, a real data set twice",
     usage: "integration [--timing] [--quick] [--bin PATH]\n\n  --timing    also fail when the rate-limit run takes more than 1.15 times the ideal time (a quiet machine)\n  --quick     skip the end-to-end tests and send fewer rows\n  --bin PATH  use this `llm` instead of building one\n\n  LLM_TEST_DATA names a folder that holds gsm8k-test.jsonl.",
     run,
 };
@@ -28,7 +28,14 @@ fn run(mut args: Args) -> Outcome {
     if !quick {
         run::echo(run::cargo().arg("test").args(run::WHOLE).args(["--test", "it"]))?;
     }
-    against_the_mock(process::binary(named)?, if quick { 100 } else { 300 }, timing)
+    let binary = process::binary(named)?;
+    if !quick {
+        let stage = Stage::new(binary.clone())?;
+        let bench = process::built("llm-bench")?;
+        failing(&stage, &bench, "1", 1.3)?;
+        failing(&stage, &bench, "0.1", 1.15)?;
+    }
+    against_the_mock(binary, if quick { 100 } else { 300 }, timing)
 }
 
 /// What `cargo xtask ci` runs after the tests.
@@ -103,6 +110,28 @@ fn rate_limited(stage: &Stage, count: usize, timing: bool) -> Outcome {
         return Err(format!("rate limit: {ratio:.2} times the ideal time, {most} is allowed"));
     }
     Ok(())
+}
+
+/// Goal G3: a server that fails at this rate gets at most so many requests for each call.
+fn failing(stage: &Stage, bench: &Path, rate: &str, most: f64) -> Outcome {
+    const CALLS: usize = 1000;
+    let folder = stage.folder(&format!("failing-{rate}"))?;
+    let mock = Mock::start(stage, &folder, "mock", &["--error-rate", rate])?;
+    let mut command = stage.clean(bench);
+    command.args(["storm", &mock.port.to_string(), &CALLS.to_string(), "100"]);
+    let mut storm = Running::start(command, folder.join("said"))?;
+    storm.expect(0, Duration::from_secs(300))?;
+    let requests = mock.settled(Duration::from_millis(20))?.len();
+    let each = percent(requests, CALLS) / 100.0;
+    println!(
+        "failing server, rate {rate}: {CALLS} calls at 100/s: {}; {each:.2} requests a call (goal {most})",
+        storm.said().trim()
+    );
+    if each > most {
+        Err(format!("failing server: {each:.2} requests a call, {most} are allowed"))
+    } else {
+        Ok(())
+    }
 }
 
 /// A real set of questions: each is answered with itself, and a second run has nothing to do.

@@ -21,8 +21,13 @@ pub(crate) fn binary(named: Option<PathBuf>) -> Outcome<PathBuf> {
     if let Some(path) = named {
         return path.canonicalize().map_err(|error| format!("--bin {}: {error}", path.display()));
     }
-    run::echo(run::cargo().arg("build").args(run::WHOLE).args(["--bin", "llm-under-test", "--test", "it"]))?;
-    Ok(run::target_dir().join("debug").join(format!("llm-under-test{}", std::env::consts::EXE_SUFFIX)))
+    built("llm-under-test")
+}
+
+/// Builds one binary of the workspace with the features of the whole workspace's tests.
+pub(crate) fn built(name: &str) -> Outcome<PathBuf> {
+    run::echo(run::cargo().arg("build").args(run::WHOLE).args(["--bin", name, "--test", "it"]))?;
+    Ok(run::target_dir().join("debug").join(format!("{name}{}", std::env::consts::EXE_SUFFIX)))
 }
 
 /// Where a run happens: the binary, and a folder that is deleted at the end.

@@ -1,4 +1,4 @@
-//! SIGKILL at random moments: while sending, while the tail is mended, while the output is sorted.
+//! SIGKILL at random moments: while sending, while a torn tail is mended, while the output is sorted.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,8 +20,6 @@ enum Moment {
     Growth(u64),
     /// Very soon, with a torn tail to mend first.
     Repair(Duration),
-    /// When the sorted copy appears, a little later.
-    Sort(Duration),
 }
 
 /// What all jobs together went through.
@@ -31,7 +29,6 @@ struct Tally {
     jobs: usize,
     rows: usize,
     repairs: usize,
-    sorts: usize,
     lost: usize,
     twice: usize,
     most_lost: usize,
@@ -55,33 +52,16 @@ pub(crate) fn run(trial: &Trial) -> Outcome<String> {
         let _ = std::fs::remove_dir_all(&job.folder);
     }
     Ok(format!(
-        "{} kills ({} while mending, {} while sorting) over {} jobs of {} rows: each row once; {} answers lost, at most {} at a kill; {} requests sent twice",
-        tally.kills,
-        tally.repairs,
-        tally.sorts,
-        tally.jobs,
-        tally.rows,
-        tally.lost,
-        tally.most_lost,
-        tally.twice,
+        "{} kills ({} with a tail to mend) over {} jobs of {} rows: each row once; {} answers lost, at most {} at a kill; {} requests sent twice",
+        tally.kills, tally.repairs, tally.jobs, tally.rows, tally.lost, tally.most_lost, tally.twice,
     ))
 }
 
 /// Kills one job until it is through, or the kills are used up; then lets it finish and checks everything.
 fn one_job(job: &Job<'_>, random: &mut fastrand::Rng, tally: &mut Tally) -> Outcome {
     let mut allowed = 0;
-    let mut sorts_left = 3;
-    while tally.kills < job.trial.kills {
-        let all_stored = job.stored()?.len() == job.rows.len();
-        if all_stored && sorts_left == 0 {
-            break;
-        }
-        let moment = if all_stored {
-            sorts_left -= 1;
-            Moment::Sort(Duration::from_micros(random.u64(..4000)))
-        } else {
-            choose(random)
-        };
+    while tally.kills < job.trial.kills && job.stored()?.len() < job.rows.len() {
+        let moment = choose(random);
         // What we cut off ourselves is asked again.
         allowed += prepare(job, moment, random)?;
         let (before, sent_before) = (job.stored()?, job.sent()?.len());
@@ -105,7 +85,6 @@ fn one_job(job: &Job<'_>, random: &mut fastrand::Rng, tally: &mut Tally) -> Outc
         }
         tally.kills += 1;
         tally.repairs += usize::from(matches!(moment, Moment::Repair(_)));
-        tally.sorts += usize::from(matches!(moment, Moment::Sort(_)));
         tally.lost += lost;
         tally.most_lost = tally.most_lost.max(lost);
         allowed += lost;
@@ -136,63 +115,85 @@ fn choose(random: &mut fastrand::Rng) -> Moment {
 
 /// Plants what the moment needs; gives the number of stored answers that this destroys.
 fn prepare(job: &Job<'_>, moment: Moment, random: &mut fastrand::Rng) -> Outcome<usize> {
-    if !job.output.exists() {
+    if !matches!(moment, Moment::Repair(_)) || !job.output.exists() {
         return Ok(0);
     }
     let mut bytes = read(&job.output)?;
-    match moment {
-        Moment::Repair(_) => {
-            let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            let last = bytes.get(..whole.saturating_sub(1)).unwrap_or_default();
-            let start = last.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-            if whole <= start + 2 {
-                return Ok(0);
-            }
-            bytes.truncate(random.usize(start + 1..whole - 1));
-            write(&job.output, &bytes)?;
-            Ok(1)
-        }
-        Moment::Sort(_) => {
-            let mut lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
-            random.shuffle(&mut lines);
-            write(&job.output, &lines.concat())?;
-            Ok(0)
-        }
-        Moment::Time(_) | Moment::Growth(_) => Ok(0),
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let last = bytes.get(..whole.saturating_sub(1)).unwrap_or_default();
+    let start = last.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    if whole <= start + 2 {
+        return Ok(0);
     }
+    bytes.truncate(random.usize(start + 1..whole - 1));
+    write(&job.output, &bytes)?;
+    Ok(1)
 }
 
 /// Waits for the moment and kills. False when the run ended before, which must be with success.
 fn kill_at(job: &Job<'_>, running: &mut Running, moment: Moment) -> Outcome<bool> {
     let size = || std::fs::metadata(&job.output).map_or(0, |data| data.len());
     let start = size();
-    let copy = job.beside("tmp");
+    kill_when(running, Duration::from_micros(300), |age| match moment {
+        Moment::Time(after) | Moment::Repair(after) => age >= after,
+        Moment::Growth(bytes) => size() >= start + bytes,
+    })
+}
+
+/// Kills as soon as `due` says so, asked every `pause`. False when the run ended before, which must be with success.
+fn kill_when(running: &mut Running, pause: Duration, due: impl Fn(Duration) -> bool) -> Outcome<bool> {
     loop {
-        let due = match moment {
-            Moment::Time(after) | Moment::Repair(after) => running.age() >= after,
-            Moment::Growth(bytes) => size() >= start + bytes,
-            Moment::Sort(after) => {
-                let there = copy.exists();
-                if there {
-                    std::thread::sleep(after);
-                }
-                there
-            }
-        };
-        if due && running.ended()?.is_none() {
-            running.kill();
-            return Ok(true);
-        }
+        let due = due(running.age());
         if running.ended()?.is_some() {
             running.expect(0, LONG)?;
             return Ok(false);
         }
+        if due {
+            running.kill();
+            return Ok(true);
+        }
         if running.age() > LONG {
-            return Err(format!("neither {moment:?} nor an end came"));
+            return Err("neither the moment to kill nor an end came".to_owned());
         }
-        // The copy lives for a moment only.
-        if !matches!(moment, Moment::Sort(_)) {
-            std::thread::sleep(Duration::from_micros(300));
-        }
+        std::thread::sleep(pause);
     }
+}
+
+/// Kills while the output is sorted: a finished output is shuffled, and the run that puts it in order is killed when the
+/// sorted copy has appeared. No answer may be missing at any time, and nothing is asked again.
+pub(crate) fn while_sorting(trial: &Trial) -> Outcome<String> {
+    let mut random = fastrand::Rng::with_seed(trial.seed);
+    let job = Job::new(trial, "while sorting", 3000, 64, "0")?;
+    job.finish()?;
+    let sent = job.sent()?.len();
+    let (wanted, copy) = ((trial.kills / 5).max(3), job.beside("tmp"));
+    let (mut kills, mut rounds) = (0, 0);
+    while kills < wanted && rounds < wanted * 10 {
+        rounds += 1;
+        let bytes = read(&job.output)?;
+        let mut lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        random.shuffle(&mut lines);
+        write(&job.output, &lines.concat())?;
+        let mut running = job.start()?;
+        let later = Duration::from_micros(random.u64(..12_000));
+        // The copy lives for a moment only, so there is no pause between the looks.
+        let killed = kill_when(&mut running, Duration::ZERO, |_| {
+            let there = copy.exists();
+            if there {
+                std::thread::sleep(later);
+            }
+            there
+        })?;
+        kills += usize::from(killed);
+        let stored = job.stored()?.len();
+        ensure(stored == job.rows.len(), || format!("{stored} answers of {} after a kill", job.rows.len()))?;
+    }
+    ensure(kills > 0, || format!("no sorted copy was seen in {rounds} runs"))?;
+    job.finish()?;
+    let again = job.sent()?.len() - sent;
+    ensure(again == 0, || format!("{again} requests were sent again"))?;
+    Ok(format!(
+        "{kills} kills in {rounds} runs, {} answers there every time, none asked again",
+        job.rows.len()
+    ))
 }

@@ -36,8 +36,9 @@ struct Trial {
 
 type Scenario = (&'static str, fn(&Trial) -> Outcome<String>);
 
-const SCENARIOS: [Scenario; 19] = [
+const SCENARIOS: [Scenario; 20] = [
     ("kills", kills::run),
+    ("kills in the sort", kills::while_sorting),
     ("interrupt", signals::interrupt),
     ("second interrupt", signals::second_interrupt),
     ("terminate", signals::terminate),

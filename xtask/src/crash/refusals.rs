@@ -41,9 +41,9 @@ pub(crate) fn few_descriptors(trial: &Trial) -> Outcome<String> {
 
 /// A write that fails in the middle: the run ends, says where, and leaves whole lines.
 pub(crate) fn full_disk(trial: &Trial) -> Outcome<String> {
-    let job = Job::new(trial, "full disk", 200, 8, "0.001-0.01")?;
+    let job = Job::new(trial, "full disk", 500, 8, "0.001-0.01")?;
     // Signal 25 is SIGXFSZ on Linux, which would kill where an error is wanted.
-    let mut running = job.begin(limited(&job, "trap '' 25 && ulimit -f 60"))?;
+    let mut running = job.begin(limited(&job, "trap '' 25 && ulimit -f 200"))?;
     let status = running.wait(LONG)?;
     ensure(status.code() == Some(8), || {
         format!("ended with {status}, not with code 8: {}", tail(&running.said()))

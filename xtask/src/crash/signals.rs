@@ -26,7 +26,7 @@ pub(crate) fn hang_up(trial: &Trial) -> Outcome<String> {
 
 /// One signal: no new request, everything sent is stored, the right code; then the rest is done as if nothing had been.
 fn drains(trial: &Trial, name: &str, signal: &str, code: i32) -> Outcome<String> {
-    let job = Job::new(trial, name, 300, 16, "0.1-0.4")?;
+    let job = Job::new(trial, name, 160, 16, "0.1-0.3")?;
     let mut running = job.start()?;
     job.mock.wait_for(20, LONG)?;
     let asked = since_1970();

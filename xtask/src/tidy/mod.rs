@@ -89,15 +89,35 @@ fn in_files(root: &Path, files: &[String]) -> Outcome<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The files of the repository, new ones that are not ignored included, sorted.
+/// The files of the repository, new ones that are not ignored included, sorted. Without git (an unpacked archive), every
+/// file but what cargo builds.
 fn files(root: &Path) -> Outcome<Vec<String>> {
     let mut git = std::process::Command::new("git");
     git.current_dir(root).args(["ls-files", "--cached", "--others", "--exclude-standard"]);
-    let listed = run::capture(&mut git)?;
-    let mut files: Vec<String> =
-        listed.lines().filter(|path| root.join(path).is_file()).map(str::to_owned).collect();
+    let mut files: Vec<String> = match run::capture(&mut git) {
+        Ok(listed) => listed.lines().map(str::to_owned).filter(|path| root.join(path).is_file()).collect(),
+        Err(_) => walk(root, "")?,
+    };
     files.sort();
     files.dedup();
+    Ok(files)
+}
+
+/// The files under `folder`, which is given and told from the root, with `/`.
+fn walk(root: &Path, folder: &str) -> Outcome<Vec<String>> {
+    let mut files = Vec::new();
+    let wrong = |error: std::io::Error| format!("{folder}: {error}");
+    for entry in std::fs::read_dir(root.join(folder)).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+        let kind = entry.file_type().map_err(wrong)?;
+        if kind.is_dir() && !matches!(name.as_str(), "target" | ".git") {
+            files.extend(walk(root, &path)?);
+        } else if kind.is_file() {
+            files.push(path);
+        }
+    }
     Ok(files)
 }
 
@@ -109,6 +129,18 @@ mod tests {
         let root = run::root();
         let sources = source::load(root, &files(root).unwrap()).unwrap();
         sources.iter().flat_map(check).collect()
+    }
+
+    #[test]
+    fn files_are_found_without_git_too() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in ["src/deep", "target", ".ci"] {
+            std::fs::create_dir_all(folder.path().join(path)).unwrap();
+        }
+        for path in ["src/deep/a.rs", "target/x", ".ci/run", "Cargo.toml"] {
+            std::fs::write(folder.path().join(path), "").unwrap();
+        }
+        assert_eq!(files(folder.path()).unwrap(), [".ci/run", "Cargo.toml", "src/deep/a.rs"]);
     }
 
     #[test]
