@@ -1,11 +1,16 @@
 //! Bodies of real servers, and their imitations, through the whole of a dialect.
 
-use llm_types::{ChatResponse, Collector, Error, StreamEvent};
+use std::fmt::Write as _;
 
-use super::{Dialect, Quirks, WireTarget};
+use http::header::AUTHORIZATION;
+use llm_types::{ChatResponse, Collector, ErrorKind, Part, StreamEvent};
+
+use super::*;
 use crate::framing::SseDecoder;
 
+mod fixtures;
 mod recorded;
+mod robust;
 
 const DIALECT: Dialect = Dialect::OpenAiChat;
 const TARGET: WireTarget<'static> =
@@ -16,32 +21,144 @@ fn stream<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     target: &WireTarget<'_>,
 ) -> (Vec<StreamEvent>, Result<(), Error>) {
+    fn run<'a>(
+        pieces: impl IntoIterator<Item = &'a [u8]>,
+        target: &WireTarget<'_>,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), Error> {
+        let mut decoder = SseDecoder::new(1 << 20);
+        let mut state = DIALECT.stream(target);
+        for piece in pieces {
+            let mut frames = decoder.feed(piece);
+            while let Some(frame) = frames.next()? {
+                state.step(frame, out)?;
+            }
+        }
+        if let Some(frame) = decoder.finish()? {
+            state.step(frame, out)?;
+        }
+        state.finish(out)
+    }
     let mut events = Vec::new();
-    let result = stream_into(pieces, target, &mut events);
+    let result = run(pieces, target, &mut events);
     (events, result)
 }
 
-fn stream_into<'a>(
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-    target: &WireTarget<'_>,
-    out: &mut Vec<StreamEvent>,
-) -> Result<(), Error> {
-    let mut decoder = SseDecoder::new(1 << 20);
-    let mut state = DIALECT.stream(target);
-    for piece in pieces {
-        let mut frames = decoder.feed(piece);
-        while let Some(frame) = frames.next()? {
-            state.step(frame, out)?;
-        }
-    }
-    if let Some(frame) = decoder.finish()? {
-        state.step(frame, out)?;
-    }
-    state.finish(out)
+/// Everything a stream gives, to compare two ways of cutting it.
+fn outcome<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let (events, result) = stream(pieces, &TARGET);
+    format!("{events:?} {result:?}")
 }
 
 fn collect(events: Vec<StreamEvent>) -> ChatResponse {
     let mut collector = Collector::new();
     events.into_iter().for_each(|event| collector.push(event));
     collector.finish()
+}
+
+/// An answer in a few lines.
+fn shape(response: &ChatResponse) -> String {
+    let mut out = String::new();
+    for choice in &response.choices {
+        for part in &choice.message.parts {
+            let _ = match part {
+                Part::Text { text, .. } => writeln!(out, "text {text:?}"),
+                Part::Refusal { text } => writeln!(out, "refusal {text:?}"),
+                Part::Reasoning(r) => {
+                    let (signature, encrypted) = (r.signature.as_deref(), r.encrypted.as_deref());
+                    writeln!(out, "thought {:?} signature {signature:?} encrypted {encrypted:?}", r.text)
+                }
+                Part::ToolCall(c) => {
+                    writeln!(out, "call {} {}({}) {:?}", c.id, c.name, c.arguments, c.extra)
+                }
+                other => writeln!(out, "{other:?}"),
+            };
+        }
+        let native = choice.native_finish_reason.as_deref();
+        let _ = writeln!(out, "finish {:?} native {native:?}", choice.finish_reason);
+        if let Some(logprobs) = &choice.logprobs {
+            let _ = writeln!(out, "logprobs {logprobs}");
+        }
+        if !choice.extra.is_empty() {
+            let _ = writeln!(out, "beside {:?}", choice.extra);
+        }
+    }
+    if let Some(u) = &response.usage {
+        let _ = writeln!(
+            out,
+            "usage {} in (cached {:?}), {} out (reasoning {:?}), {:?}",
+            u.input_total(),
+            u.cache_read,
+            u.output_total(),
+            u.reasoning,
+            u.source
+        );
+    }
+    let names: Vec<&str> = response.extra.iter().map(|(name, _)| name).collect();
+    let _ = writeln!(out, "id {:?} model {:?} extra {names:?}", response.id, response.model);
+    for warning in &response.warnings {
+        let _ = writeln!(out, "warning {}: {}", warning.about, warning.message);
+    }
+    out
+}
+
+#[test]
+fn names_of_dialects_read_back() {
+    for &dialect in Dialect::ALL {
+        assert_eq!(Dialect::parse(dialect.as_str()), Some(dialect));
+    }
+    assert_eq!(Dialect::parse("nonsense"), None);
+    assert_eq!(Dialect::by_host("127.0.0.1"), Dialect::OpenAiChat);
+}
+
+#[test]
+fn a_request_goes_to_its_place_under_the_base_url() {
+    let request = ChatRequest::user("hi");
+    let url = |base: &str, quirks: &Quirks| {
+        let target = WireTarget { model: "m", quirks, origin: None };
+        let base = DIALECT.base_url(base).unwrap();
+        let chat = base.url_of(&DIALECT.encode_chat(&request, &target, false).unwrap());
+        (chat, base.url_of(&DIALECT.encode_models(&target)))
+    };
+    assert_eq!(
+        url("https://h", &Quirks::NONE),
+        ("https://h/v1/chat/completions".to_owned(), "https://h/v1/models".to_owned())
+    );
+    assert_eq!(url("https://h/api?k=v", &Quirks::NONE).0, "https://h/api/chat/completions?k=v");
+    let quirks = Quirks { paths: Paths::Deployments { api_version: "1" }, ..Quirks::NONE };
+    assert_eq!(
+        url("https://h/openai?k=v", &quirks),
+        (
+            "https://h/openai/deployments/m/chat/completions?k=v&api-version=1".to_owned(),
+            "https://h/openai/models?k=v&api-version=1".to_owned()
+        )
+    );
+    let models = DIALECT.encode_models(&TARGET);
+    assert!(models.body.is_empty() && !models.headers.contains_key(CONTENT_TYPE));
+    assert_eq!(models.method, Method::GET);
+}
+
+#[test]
+fn the_key_goes_into_a_header_that_no_log_shows() {
+    let key = Secret::key("sk-CANARY").unwrap();
+    let mut headers = HeaderMap::new();
+    DIALECT.authorise(&key, &Quirks::NONE, &mut headers).unwrap();
+    assert_eq!(headers.get(AUTHORIZATION).unwrap(), "Bearer sk-CANARY");
+    assert!(headers.get(AUTHORIZATION).unwrap().is_sensitive());
+    assert!(!format!("{headers:?}").contains("CANARY"));
+    let quirks = Quirks { auth: AuthHeader::Named("api-key"), ..Quirks::NONE };
+    let mut headers = HeaderMap::new();
+    DIALECT.authorise(&key, &quirks, &mut headers).unwrap();
+    assert_eq!(headers.get("api-key").unwrap(), "sk-CANARY");
+    let broken = Secret::new("two\nlines CANARY");
+    let error = DIALECT.authorise(&broken, &quirks, &mut headers).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(!format!("{error:?} {}", error.chain()).contains("CANARY"));
+}
+
+#[test]
+fn rows_of_quirks_can_stand_in_statics() {
+    static ROW: Quirks =
+        Quirks { token_limit: TokenLimit::MaxTokens, lacks: &[Setting::Seed], ..Quirks::COMPATIBLE };
+    assert!(!ROW.has(Setting::Seed) && ROW.has(Setting::TopK));
 }

@@ -322,3 +322,6 @@ pub(super) fn finish_reason(word: &str, has_calls: bool) -> FinishReason {
         _ => FinishReason::Other,
     }
 }
+
+#[cfg(test)]
+mod tests;

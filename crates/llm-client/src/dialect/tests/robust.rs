@@ -1,0 +1,123 @@
+//! Nothing from the network panics, and no way of cutting bytes changes what they say.
+
+use proptest::prelude::*;
+
+use super::fixtures::ALL;
+use super::*;
+
+/// Reads bytes in every way there is.
+fn read_all_ways(bytes: &[u8]) {
+    let _ = stream([bytes], &TARGET);
+    let compatible = WireTarget { quirks: &Quirks::COMPATIBLE, ..TARGET };
+    let _ = stream(bytes.chunks(7), &compatible);
+    let _ = DIALECT.decode_chat(bytes, &TARGET);
+    let _ = DIALECT.decode_models(bytes, &TARGET);
+    let _ = DIALECT.decode_embeddings(bytes, 1, &TARGET);
+    for status in [200, 400, 404, 429, 503] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let error = DIALECT.classify(status, &HeaderMap::new(), bytes, &TARGET, Hints::default());
+        assert!(error.message().len() <= 512);
+    }
+}
+
+/// A fixture with some of its bytes changed, doubled or cut out.
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let change = (any::<proptest::sample::Index>(), any::<u8>(), 0..4_u8);
+    let changes = proptest::collection::vec(change, 1..8);
+    (0..ALL.len(), changes).prop_map(|(fixture, changes)| {
+        let mut bytes = ALL[fixture].1.as_bytes().to_vec();
+        for (at, byte, how) in changes {
+            let at = at.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.truncate(at.max(1)),
+                2 => bytes.insert(at, byte),
+                _ => {
+                    let tail = bytes.split_off(at);
+                    bytes.extend_from_slice(&tail[tail.len() / 2..]);
+                    if bytes.is_empty() {
+                        bytes.push(byte);
+                    }
+                }
+            }
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        read_all_ways(&bytes);
+    }
+
+    #[test]
+    fn mutated_bodies_do_not_panic_and_read_the_same_at_any_cut(
+        bytes in mutated(),
+        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
+    ) {
+        read_all_ways(&bytes);
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+        cuts.sort_unstable();
+        let mut pieces = Vec::new();
+        let mut from = 0;
+        for cut in cuts.into_iter().chain([bytes.len()]) {
+            pieces.push(&bytes[from..cut]);
+            from = cut;
+        }
+        // Line ends inside of bare JSON are white space, so that only positions in messages can differ.
+        let place = |text: String| text.split("(line").next().unwrap_or_default().to_owned();
+        prop_assert_eq!(place(outcome(pieces)), place(outcome([bytes.as_slice()])));
+    }
+
+    #[test]
+    fn json_like_values_do_not_panic(
+        members in proptest::collection::vec(
+            (
+                prop_oneof![
+                    Just("id"), Just("choices"), Just("delta"), Just("message"), Just("content"), Just("tool_calls"),
+                    Just("function"), Just("index"), Just("usage"), Just("error"), Just("finish_reason"), Just("code"),
+                    Just("reasoning_details"), Just("logprobs"), Just("created"), Just("prompt_tokens"), Just("data"),
+                ],
+                prop_oneof![
+                    Just("null"), Just("1"), Just("-1"), Just("1e400"), Just("\"x\""), Just("[]"), Just("{}"), Just("true"),
+                    Just("[null]"), Just("[[]]"), Just("[{}]"), Just("\"\\ud800\""), Just("[{\"index\":null}]"),
+                    Just("{\"error\":{}}"), Just("[{\"delta\":{\"content\":\"a\",\"tool_calls\":[{}]},\"finish_reason\":\"stop\"}]"),
+                ],
+            ),
+            0..6,
+        ),
+    ) {
+        let inner: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let object = format!("{{{}}}", inner.join(","));
+        for text in [
+            object.clone(),
+            format!("{{\"choices\":[{object}]}}"),
+            format!("{{\"choices\":[{{\"message\":{object}}}]}}"),
+            format!("data: {{\"choices\":[{{\"delta\":{object}}}]}}\n\ndata: [DONE]\n\n"),
+            format!("data: {object}\n\n"),
+        ] {
+            read_all_ways(text.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn depth_and_size_do_not_crash() {
+    for open in ["[", "{\"a\":", "{\"choices\":[", "{\"error\":", "{\"choices\":[{\"message\":{\"x\":["] {
+        let bomb = open.repeat(100_000);
+        read_all_ways(bomb.as_bytes());
+        read_all_ways(format!("data: {bomb}\n\n").as_bytes());
+        let error = DIALECT.decode_chat(bomb.as_bytes(), &TARGET).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Protocol | ErrorKind::Server), "{open} {error:?}");
+    }
+    let nested = format!("{}1{}", "[".repeat(500), "]".repeat(500));
+    let body = format!(r#"{{"choices":[{{"message":{{"content":"x","deep":{nested}}}}}]}}"#);
+    let error = DIALECT.decode_chat(body.as_bytes(), &TARGET).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Protocol, "the body is nested more than 128 levels deep")
+    );
+}
