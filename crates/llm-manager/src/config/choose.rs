@@ -14,10 +14,11 @@ use llm_client::ModelClient;
 use llm_client::dialect::Dialect;
 use llm_client::transport::Endpoint;
 use llm_provider::{KeySupply, ModelConfig, Provider, SpecProvider, catalogue};
-use llm_types::{Error, ErrorKind, Secret};
+use llm_types::{Error, ErrorKind};
 
 use super::layers::SetBy;
-use super::load::{Loaded, Outside};
+use super::load::Loaded;
+use super::outside::Given;
 use crate::registry::{Found, Resolved};
 
 /// The model that a call goes to, before its client is made.
@@ -87,12 +88,6 @@ struct Aim {
     key_by: Option<String>,
 }
 
-/// An address or a key with its origin.
-struct Given<'a> {
-    text: &'a str,
-    by: &'static str,
-}
-
 impl Loaded {
     /// The model for `-m`, or for nothing.
     ///
@@ -108,7 +103,7 @@ impl Loaded {
             Err(_) => false,
         };
         match self.address(&asked, owned) {
-            Some(url) => self.at_address(&asked, resolved, &url),
+            Some(url) => self.at_address(&asked, resolved, url),
             None => self.as_named(&asked, resolved?, owned),
         }
     }
@@ -121,10 +116,10 @@ impl Loaded {
     }
 
     fn asked<'a>(&'a self, model: Option<&'a str>) -> Option<Asked<'a>> {
-        let [own, older] = Outside::MODEL;
         let asked =
             |name: &'a str, by, said_by: &str| Asked { name: name.into(), by, said_by: said_by.to_owned() };
-        let variable = |name: &str, by| Some(asked(self.outside.variable(name)?.trim(), by, name));
+        let own = || self.outside.model().map(|given| asked(given.text, By::Variable, given.by));
+        let older = || self.outside.older_model().map(|given| asked(given.text, By::Older, given.by));
         let argument = || Some(asked(model?, By::Argument, "-m"));
         let files = || self.default.as_ref().map(|(name, place)| asked(name, By::Files, place));
         let only = || {
@@ -132,11 +127,7 @@ impl Loaded {
             let said_by = "the only configured model".to_owned();
             Some(Asked { name: model.id.clone().into(), by: By::Files, said_by })
         };
-        argument()
-            .or_else(|| variable(own, By::Variable))
-            .or_else(files)
-            .or_else(only)
-            .or_else(|| variable(older, By::Older))
+        argument().or_else(own).or_else(files).or_else(only).or_else(older)
     }
 
     fn no_model(&self) -> Error {
@@ -158,14 +149,7 @@ impl Loaded {
 
     /// The address that was given from outside, where it serves this name.
     fn address(&self, asked: &Asked<'_>, owned: bool) -> Option<Given<'_>> {
-        if let Some(text) = &self.outside.base_url {
-            return Some(Given { text, by: "--base-url" });
-        }
-        let [own, older] = Outside::BASE_URL;
-        let given = |by: &'static str| self.outside.variable(by).map(|text| Given { text, by });
-        let own = || given(own).filter(|_| asked.by != By::Argument || !owned);
-        let older = || given(older).filter(|_| asked.by == By::Older || !owned);
-        own().or_else(older)
+        self.outside.address(asked.by != By::Argument || !owned, asked.by == By::Older || !owned)
     }
 
     /// A model that is where its provider says.
@@ -185,13 +169,13 @@ impl Loaded {
             });
         };
         let serves = asked.by != By::Argument || !owned;
-        let given = self.key_given(serves).or_else(|| {
+        let given = self.outside.key(serves).or_else(|| {
             let lacking = provider.key_origin().is_none() && !provider.spec().is_some_and(|row| row.loopback);
-            self.older_key(None).filter(|_| lacking && (asked.by == By::Older || !owned))
+            self.outside.older_key(None).filter(|_| lacking && (asked.by == By::Older || !owned))
         });
         let key_by = match &given {
             Some(key) => {
-                model.keys = Some(vec![key_of(key)?]);
+                model.keys = Some(vec![key.key()?]);
                 Some(key.by.to_owned())
             }
             None => provider.key_origin().map(str::to_owned),
@@ -217,7 +201,7 @@ impl Loaded {
         &self,
         asked: &Asked<'_>,
         resolved: Result<Resolved, Error>,
-        url: &Given<'_>,
+        url: Given<'_>,
     ) -> Result<Choice, Error> {
         let address = Endpoint::parse(url.text).map_err(|e| {
             let message = format!("{}: {}", url.by, e.message());
@@ -258,16 +242,16 @@ impl Loaded {
         provider: Arc<dyn Provider>,
         mut model: Box<ModelConfig>,
         address: &Endpoint,
-        url: &Given<'_>,
+        url: Given<'_>,
         warnings: &mut Vec<String>,
     ) -> Result<Aim, Error> {
         model.base_url = Some(url.text.to_owned());
         let own = provider.address().and_then(|own| Endpoint::parse(&own).ok());
         let row = provider.spec().unwrap_or(&catalogue::COMPATIBLE_ROW);
         let home = own.as_ref().is_some_and(|own| row.shares_keys(own, address));
-        let key_by = match self.key_given(asked.by != By::Argument) {
+        let key_by = match self.outside.key(asked.by != By::Argument) {
             Some(key) => {
-                model.keys = Some(vec![key_of(&key)?]);
+                model.keys = Some(vec![key.key()?]);
                 Some(key.by.to_owned())
             }
             None => provider.key_origin().filter(|_| home).map(str::to_owned),
@@ -284,18 +268,14 @@ impl Loaded {
     }
 
     /// A server that only its address describes.
-    fn ad_hoc(&self, wire: &str, address: &Endpoint, url: &Given<'_>) -> Result<Aim, Error> {
+    fn ad_hoc(&self, wire: &str, address: &Endpoint, url: Given<'_>) -> Result<Aim, Error> {
         let known = catalogue::at(address);
         let row = known.unwrap_or(&catalogue::COMPATIBLE_ROW);
-        let vendors = || {
-            let name = row.key_env.iter().find(|name| self.outside.variable(name).is_some())?;
-            Some(Given { text: self.outside.variable(name)?, by: name }).filter(|_| row.owns(address))
-        };
-        let older = |after: bool| {
-            let first = url.by == Outside::BASE_URL[1];
-            self.older_key(Some(url.by)).filter(|_| first != after)
-        };
-        let key = self.key_given(true).or_else(|| older(false)).or_else(vendors).or_else(|| older(true));
+        let vendors = || self.outside.vendors_key(row).filter(|_| row.owns(address));
+        let older = || self.outside.older_key(Some(url));
+        // The older tool's key goes first to its own address only.
+        let older_first = || older().filter(|_| url.is_older());
+        let key = self.outside.key(true).or_else(older_first).or_else(vendors).or_else(older);
         let (settings, _) = self.layers.over(&[&self.top], row.name)?;
         let dialect = if known.is_some() { row.dialect } else { Dialect::by_host(address.host()) };
         let mut provider = SpecProvider::new(row)
@@ -304,7 +284,7 @@ impl Loaded {
             .with_base_url(url.text)
             .with_settings(settings);
         if let Some(key) = &key {
-            provider = provider.with_keys(KeySupply::fixed(key.by, vec![key_of(key)?]));
+            provider = provider.with_keys(KeySupply::fixed(key.by, vec![key.key()?]));
         }
         let name = wire.trim();
         if name.is_empty() {
@@ -312,23 +292,6 @@ impl Loaded {
         }
         let model = Box::new(ModelConfig::new(name));
         Ok(Aim { provider: Arc::new(provider), model, key_by: key.map(|key| key.by.to_owned()) })
-    }
-
-    /// The key that was given for the model of this call.
-    fn key_given(&self, serves: bool) -> Option<Given<'_>> {
-        if let Some(text) = &self.outside.api_key {
-            return Some(Given { text, by: "--api-key" });
-        }
-        let [own, _] = Outside::API_KEY;
-        self.outside.variable(own).filter(|_| serves).map(|text| Given { text, by: own })
-    }
-
-    /// `FLEXLLM_API_KEY`, which belongs to `FLEXLLM_BASE_URL` where that is set.
-    fn older_key(&self, address_by: Option<&str>) -> Option<Given<'_>> {
-        let [_, key] = Outside::API_KEY;
-        let [_, url] = Outside::BASE_URL;
-        let free = address_by == Some(url) || self.outside.variable(url).is_none();
-        self.outside.variable(key).filter(|_| free).map(|text| Given { text, by: key })
     }
 
     fn set_by(&self, provider: &str, model: &str) -> Vec<SetBy> {
@@ -350,8 +313,4 @@ impl Loaded {
             }
         }
     }
-}
-
-fn key_of(key: &Given<'_>) -> Result<Secret, Error> {
-    super::keys::key_from(key.by, key.text.to_owned())
 }

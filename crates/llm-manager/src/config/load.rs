@@ -5,12 +5,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use llm_provider::{Shared, catalogue};
+use llm_provider::Shared;
 use llm_types::{Error, ErrorKind};
 
 use super::build;
 use super::files;
 use super::layers::{Layers, SetBy};
+use super::outside::Outside;
 use super::schema::{Config, Setting};
 use crate::registry::Manager;
 
@@ -96,45 +97,6 @@ pub struct Loaded {
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
     /// The default of the files, with its place.
     pub(super) default: Option<(String, String)>,
-}
-
-/// What the command line and the environment say about the one model that is asked for.
-#[derive(Default)]
-pub(super) struct Outside {
-    pub(super) base_url: Option<String>,
-    pub(super) api_key: Option<String>,
-    pub(super) variables: HashMap<&'static str, String>,
-}
-
-impl Outside {
-    /// The variables that are read for the model that is asked for.
-    pub(super) const MODEL: [&'static str; 2] = ["LLM_RS_MODEL", "FLEXLLM_MODEL"];
-    pub(super) const BASE_URL: [&'static str; 2] = ["LLM_RS_BASE_URL", "FLEXLLM_BASE_URL"];
-    pub(super) const API_KEY: [&'static str; 2] = ["LLM_RS_API_KEY", "FLEXLLM_API_KEY"];
-
-    fn read(sources: &Sources<'_>) -> Self {
-        let names = [Self::MODEL, Self::BASE_URL, Self::API_KEY].into_iter().flatten();
-        let filled = |name| Some((name, (sources.env)(name).filter(|text| !text.trim().is_empty())?));
-        let vendors = catalogue::all().iter().flat_map(|row| row.key_env.iter().copied());
-        Self {
-            base_url: sources.base_url.clone(),
-            api_key: sources.api_key.clone(),
-            variables: names.chain(vendors).filter_map(filled).collect(),
-        }
-    }
-
-    pub(super) fn variable(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str)
-    }
-}
-
-impl fmt::Debug for Outside {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The values hold keys.
-        let mut names: Vec<_> = self.variables.keys().collect();
-        names.sort_unstable();
-        f.debug_struct("Outside").field("variables", &names).finish_non_exhaustive()
-    }
 }
 
 /// Reads the configuration and builds the manager. Nothing is sent, and no key's file is opened.

@@ -20,6 +20,7 @@ mod files;
 mod keys;
 mod layers;
 mod load;
+mod outside;
 mod reader;
 mod schema;
 
