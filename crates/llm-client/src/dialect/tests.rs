@@ -7,6 +7,7 @@ use llm_types::{ChatResponse, Collector, ErrorKind, Part, StreamEvent};
 
 use super::*;
 use crate::framing::SseDecoder;
+use crate::transport::Endpoint;
 
 mod fixtures;
 mod recorded;
@@ -116,9 +117,11 @@ fn a_request_goes_to_its_place_under_the_base_url() {
     let request = ChatRequest::user("hi");
     let url = |base: &str, quirks: &Quirks| {
         let target = WireTarget { model: "m", quirks, origin: None };
-        let base = DIALECT.base_url(base).unwrap();
-        let chat = base.url_of(&DIALECT.encode_chat(&request, &target, false).unwrap());
-        (chat, base.url_of(&DIALECT.encode_models(&target)))
+        let given = Endpoint::parse(base).unwrap();
+        let base = given.with_path(DIALECT.base_path(given.path())).unwrap();
+        let url =
+            |e: Encoded| base.join(&e.path, e.query.as_deref().unwrap_or_default()).unwrap().to_string();
+        (url(DIALECT.encode_chat(&request, &target, false).unwrap()), url(DIALECT.encode_models(&target)))
     };
     assert_eq!(
         url("https://h", &Quirks::NONE),
