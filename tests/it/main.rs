@@ -1,1 +1,3 @@
-//! End-to-end tests.
+//! End-to-end tests: the real binary and the real bytes, against the mock server.
+
+mod cli;

@@ -106,12 +106,12 @@ pub fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x| (0.0..=1.0).contains(x)).ok_or("a share from 0 to 1".to_owned())
 }
 
-/// A number above 0.
+/// A number from 0 up.
 ///
 /// # Errors
 /// Says what is allowed.
-pub fn positive(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|x: &f64| x.is_finite() && *x > 0.0).ok_or("a number above 0".to_owned())
+pub fn not_negative(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0).ok_or("a number from 0 up".to_owned())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::amount::{Failures, span};
+use crate::amount::{Delay, Failures, not_negative, share, span};
 use crate::term::{ErrorForm, colour};
 
 const ABOUT: &str = "Ask any large language model: one prompt or ten million.";
@@ -54,7 +54,7 @@ pub enum Command {
 #[command(next_help_heading = "Output")]
 pub struct Talk {
     /// Say more on stderr: requests and timings; -vv headers without keys; -vvv bodies, prompts and answers included
-    #[arg(short, long, action = clap::ArgAction::Count, env = "LLM_RS_VERBOSE")]
+    #[arg(short, long, action = clap::ArgAction::Count, env = "LLM_RS_VERBOSE", hide_env_values = true)]
     pub verbose: u8,
     /// How to write an error to stderr: lines, or one JSON object
     #[arg(
@@ -145,7 +145,7 @@ pub struct Ask {
     #[arg(long)]
     pub no_stdin: bool,
     /// Randomness, 0 to 2 at most providers
-    #[arg(short, long, value_name = "X", value_parser = temperature, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "X", value_parser = not_negative, allow_negative_numbers = true)]
     pub temperature: Option<f64>,
     /// The most tokens to write
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -185,8 +185,8 @@ pub struct Ask {
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = concat!(
-        "Rows: {\"messages\": […]}, {\"instruction\", \"input\"}, {\"q\" | \"question\" | \"prompt\"}, or OpenAI batch lines;\n",
-        "each row is looked at by itself. Run the same line again to go on after a stop: nothing is paid twice.\n\n",
+        "A row has messages, instruction (and input), or q, question or prompt, or is an OpenAI batch line;\n",
+        "each is looked at by itself. After a stop the same command goes on, and pays nothing twice.\n\n",
         "Examples:\n",
         "  llm batch questions.jsonl -o answers.jsonl -m local/qwen3-8b -c 64\n",
         "  llm batch questions.jsonl -n 5                 try the first five rows\n",
@@ -244,7 +244,7 @@ pub struct BatchRun {
     #[arg(short, long, value_name = "TEXT", env = "LLM_RS_SYSTEM", hide_env_values = true)]
     pub system: Option<String>,
     /// Randomness, 0 to 2 at most providers
-    #[arg(short, long, value_name = "X", value_parser = temperature, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "X", value_parser = not_negative, allow_negative_numbers = true)]
     pub temperature: Option<f64>,
     /// The most tokens to write for a row
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -407,15 +407,15 @@ pub struct Mock {
     pub host: std::net::IpAddr,
     /// Wait before each answer, in seconds: one number, or a range such as 0.1-0.5
     #[arg(short, long, value_name = "SECS", default_value = "0")]
-    pub delay: crate::amount::Delay,
-    /// Answer 429 above this many requests in a second
-    #[arg(long, value_name = "N", value_parser = crate::amount::positive)]
+    pub delay: Delay,
+    /// Answer 429 above this many requests in a second; 0 for no limit
+    #[arg(long, value_name = "N", value_parser = not_negative)]
     pub rps: Option<f64>,
-    /// Stream this many tokens in a second
-    #[arg(long, value_name = "N", value_parser = crate::amount::positive)]
+    /// Stream this many tokens in a second; 0 for all at once
+    #[arg(long, value_name = "N", value_parser = not_negative)]
     pub token_rate: Option<f64>,
     /// The share of requests to answer with a server fault, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = crate::amount::share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     pub error_rate: f64,
     /// Write every request to this file, one JSON object a line
     #[arg(long, value_name = "FILE")]
@@ -463,8 +463,4 @@ impl Command {
 fn key_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a setting is written key=value")?;
     Ok((key.trim().to_owned(), value.to_owned()))
-}
-
-fn temperature(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0).ok_or("a number from 0 up".to_owned())
 }

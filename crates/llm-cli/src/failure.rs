@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use llm_types::{Error, ErrorKind};
-use serde::Serialize as _;
-use serde_json::{Value, json};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use crate::exit::Exit;
 use crate::term::safe;
@@ -105,25 +104,31 @@ impl Failure {
             }
         }
     }
+}
 
-    /// The one JSON object of an error.
-    #[must_use]
-    pub fn json(&self) -> Value {
+/// The one JSON shape of an error, whatever failed; `null` when there is nothing to be said.
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.what {
-            What::Silent => Value::Null,
-            What::Call { error, .. } => {
-                let mut value = error.serialize(serde_json::value::Serializer).unwrap_or_default();
-                if let (Value::Object(members), None, Some(hint)) = (&mut value, error.hint(), advice(error))
-                {
-                    members.insert("hint".to_owned(), Value::from(hint));
+            What::Silent => serializer.serialize_none(),
+            What::Call { error, .. } => match (error.hint(), advice(error)) {
+                (None, Some(advice)) => error.clone().with_hint(advice).serialize(serializer),
+                _ => error.serialize(serializer),
+            },
+            What::Own { kind, message, hint } => {
+                let nothing = None::<()>;
+                let mut map = serializer.serialize_map(None)?;
+                map.serialize_entry("kind", kind)?;
+                map.serialize_entry("message", message)?;
+                map.serialize_entry("retryable", &false)?;
+                for name in ["http_status", "provider", "model", "request_id", "retry_after_ms"] {
+                    map.serialize_entry(name, &nothing)?;
                 }
-                value
+                map.serialize_entry("hint", hint)?;
+                map.serialize_entry("attempts", &0)?;
+                map.serialize_entry("attempt_log", &[(); 0])?;
+                map.end()
             }
-            What::Own { kind, message, hint } => json!({
-                "kind": kind, "message": message, "retryable": false, "http_status": null, "provider": null,
-                "model": null, "request_id": null, "retry_after_ms": null, "hint": hint, "attempts": 0,
-                "attempt_log": [],
-            }),
         }
     }
 }
@@ -262,14 +267,15 @@ mod tests {
             "attempt_log",
         ];
         for failure in [Failure::from(refused()), Failure::usage("no prompt")] {
-            let json = failure.json();
+            let json = serde_json::to_value(&failure).unwrap();
             let members = json.as_object().unwrap();
             for name in names {
                 assert!(members.contains_key(name), "{name} is missing in {json}");
             }
             assert_eq!(members.len(), names.len(), "{json}");
         }
-        assert!(Failure::from(refused()).json()["hint"].is_string());
+        let json = serde_json::to_value(Failure::from(refused())).unwrap();
+        assert!(json["hint"].is_string());
     }
 
     #[test]

@@ -107,6 +107,10 @@ fn runtime(workers: usize) -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|e| Failure::own(Exit::Internal, "internal", format!("cannot start the runtime: {e}")))
 }
 
+fn no_signals(error: std::io::Error) -> Failure {
+    Failure::own(Exit::Internal, "internal", format!("cannot listen for signals: {error}"))
+}
+
 /// A command line that is no command to run.
 enum Unparsed {
     Failed(Failure),

@@ -1,55 +1,79 @@
 //! The signals that ask a command to end.
 
+#[cfg(unix)]
+use std::{sync::OnceLock, task::Poll};
+
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
 use crate::exit::Exit;
 
 /// The signals that ask a command to end, from the moment they are first listened to.
 #[derive(Debug)]
 pub(crate) struct Signals {
     #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    hang_up: tokio::signal::unix::Signal,
+    listening: Vec<(Signal, Exit)>,
 }
 
+#[cfg(unix)]
 impl Signals {
-    /// Starts to listen: from here on a signal no longer kills the process by itself.
+    /// Starts to listen: from here on a signal no longer kills the process by itself. One that the parent told us to
+    /// ignore, as `nohup` does with SIGHUP, stays ignored.
     ///
     /// # Errors
     /// The system's own.
-    #[cfg(unix)]
     pub(crate) fn listen() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
+        let ignored = ignored();
+        let wanted = [
+            (SignalKind::interrupt(), Exit::Interrupted),
+            (SignalKind::terminate(), Exit::Terminated),
+            (SignalKind::hangup(), Exit::HungUp),
+        ];
+        let heard = wanted.into_iter().filter(|(kind, _)| {
+            let bit = u32::try_from(kind.as_raw_value() - 1).unwrap_or(u32::MAX);
+            ignored.checked_shr(bit).is_none_or(|mask| mask & 1 == 0)
+        });
+        let listening =
+            heard.map(|(kind, exit)| Ok((signal(kind)?, exit))).collect::<std::io::Result<_>>()?;
+        Ok(Self { listening })
     }
 
     /// Waits for the next signal and gives the code it ends with: 130, 143 or 129.
-    #[cfg(unix)]
     pub(crate) async fn next(&mut self) -> Exit {
-        tokio::select! {
-            Some(()) = self.interrupt.recv() => Exit::Interrupted,
-            Some(()) = self.terminate.recv() => Exit::Terminated,
-            Some(()) = self.hang_up.recv() => Exit::HungUp,
-            else => std::future::pending().await,
-        }
+        std::future::poll_fn(|cx| {
+            let heard = self.listening.iter_mut().find_map(|(signal, exit)| match signal.poll_recv(cx) {
+                Poll::Ready(Some(())) => Some(*exit),
+                _ => None,
+            });
+            heard.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
     }
+}
 
+/// The signals this process ignores from its start, one bit each. None where the system does not say.
+#[cfg(unix)]
+fn ignored() -> u64 {
+    /// Before the first listener changes what the system says.
+    static AT_START: OnceLock<u64> = OnceLock::new();
+    *AT_START.get_or_init(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
+    })
+}
+
+#[cfg(not(unix))]
+impl Signals {
     /// Starts to listen.
     ///
     /// # Errors
     /// None on this system.
-    #[cfg(not(unix))]
     pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self {})
     }
 
     /// Waits for Ctrl-C.
-    #[cfg(not(unix))]
     pub(crate) async fn next(&mut self) -> Exit {
         match tokio::signal::ctrl_c().await {
             Ok(()) => Exit::Interrupted,

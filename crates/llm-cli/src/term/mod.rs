@@ -13,7 +13,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::ProgressBar;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 pub use self::answer::Answer;
 pub use self::pipe::reader_gone;
@@ -49,6 +50,15 @@ pub struct Term {
     bar: Mutex<Option<ProgressBar>>,
 }
 
+/// The one object on the standard error.
+#[derive(Serialize)]
+struct Complaint<'a> {
+    #[serde(flatten)]
+    failure: &'a Failure,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
 impl Term {
     /// Looks at both streams.
     #[must_use]
@@ -79,7 +89,7 @@ impl Term {
     ///
     /// # Errors
     /// Those of [`data`](Self::data).
-    pub fn json(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
         // JSON escapes every control character but DEL and C1, which the filter turns into other text, not other JSON.
         let text = serde_json::to_string(value)
             .map_err(|e| Failure::own(Exit::Internal, "internal", format!("cannot write JSON: {e}")))?;
@@ -107,12 +117,9 @@ impl Term {
             return self.finish();
         }
         if self.errors == ErrorForm::Json {
-            let mut object = failure.json();
-            let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
-            if let (Value::Object(members), false) = (&mut object, held.is_empty()) {
-                members.insert("warnings".to_owned(), Value::from(held));
-            }
-            return self.err(&format!("{object}\n"));
+            let warnings = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+            let text = serde_json::to_string(&Complaint { failure, warnings });
+            return self.err(&(text.unwrap_or_default() + "\n"));
         }
         let mut text = String::new();
         for (n, line) in failure.lines().iter().enumerate() {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use llm_types::{AttemptRecord, ChatResponse, FinishReason, ToolCall, Usage, Warning};
 use serde::{Serialize, Serializer};
-use serde_json::Value;
 
 use super::talk::Outcome;
 use crate::failure::Failure;
@@ -33,7 +32,7 @@ pub(super) struct Report<'a> {
     attempts: usize,
     attempt_log: &'a [AttemptRecord],
     warnings: &'a [Warning],
-    error: Option<Value>,
+    error: Option<Failure>,
 }
 
 #[derive(Serialize)]
@@ -69,7 +68,7 @@ impl<'a> Report<'a> {
             attempts: attempt_log.len(),
             attempt_log,
             warnings: &response.warnings,
-            error: error.clone().map(|error| Failure::from(error).json()),
+            error: error.clone().map(Failure::from),
         }
     }
 
@@ -92,7 +91,7 @@ impl<'a> Report<'a> {
             attempts: 0,
             attempt_log: &[],
             warnings: &[],
-            error: Some(failure.json()),
+            error: Some(failure.clone()),
         }
     }
 }
@@ -194,7 +193,8 @@ mod tests {
         let json = serde_json::to_value(Report::new("m", &outcome)).unwrap();
         assert_eq!(json["text"], "Hello\u{1b}[2J");
         assert_eq!(json["error"]["kind"], "truncated");
-        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let names =
+            |value: &serde_json::Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         let failed = serde_json::to_value(Report::failed(&Failure::usage("no prompt"))).unwrap();
         assert_eq!(names(&json), names(&failed));
     }

@@ -37,8 +37,7 @@ pub(super) async fn talk(
     session: &Session,
     term: &Arc<Term>,
 ) -> Result<Exit, Failure> {
-    let mut signals = Signals::listen()
-        .map_err(|e| Failure::own(Exit::Internal, "internal", format!("cannot listen for signals: {e}")))?;
+    let mut signals = Signals::listen().map_err(crate::no_signals)?;
     signals::last_resort(std::time::Duration::from_secs(1));
     let mut printer = Printer::new(args, Arc::clone(term));
     let call = Call::default();
