@@ -12,8 +12,8 @@ const ABOUT: &str = "Ask any large language model: one prompt or ten million.";
 const EXAMPLES: &str = "\
 Examples:
   llm \"What is backpressure?\"
-  git diff | llm -m openai/gpt-5-mini \"Write a commit message\"
-  llm batch questions.jsonl -o answers.jsonl -m local/qwen3-8b
+  git diff | llm -m acme/small \"Write a commit message\"
+  llm batch questions.jsonl -o answers.jsonl -m local/big
   llm -m mock/echo \"no key, no network\"
 A word that is no command begins a prompt; `llm -- WORD` makes any word one.";
 
@@ -125,7 +125,7 @@ pub enum Reasoning {
     "Examples:\n",
     "  llm ask \"Explain this\" -f src/main.rs\n",
     "  git log -5 | llm \"Summarise\" --max-tokens 200\n",
-    "  llm ask -m local/qwen3-8b --json \"2+2?\" | jq .usage\n",
+    "  llm ask -m local/big --json \"2+2?\" | jq .usage\n",
     "  while read q; do llm --no-stdin \"$q\"; done < questions.txt\n\n",
     "Exit codes: 0 done, 1 internal fault, 2 usage or configuration, 3 model or file not found,\n",
     "  4 key missing or refused or no credit, 6 try again later (network, time-out, 429, 5xx),\n",
@@ -185,10 +185,10 @@ pub struct Ask {
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = concat!(
-        "A row has messages, instruction (and input), or q, question or prompt, or is an OpenAI batch line;\n",
+        "A row has messages, instruction (and input), or q, question or prompt, or custom_id and body;\n",
         "each is looked at by itself. After a stop the same command goes on, and pays nothing twice.\n\n",
         "Examples:\n",
-        "  llm batch questions.jsonl -o answers.jsonl -m local/qwen3-8b -c 64\n",
+        "  llm batch questions.jsonl -o answers.jsonl -m local/big -c 64\n",
         "  llm batch questions.jsonl -n 5                 try the first five rows\n",
         "  zcat q.jsonl.gz | llm batch - -o answers.jsonl\n",
         "  llm batch verify questions.jsonl answers.jsonl\n\n",
@@ -326,7 +326,7 @@ pub struct BatchVerify {
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Examples:\n",
-    "  llm models -n openai\n",
+    "  llm models -n acme\n",
     "  llm models --base-url http://127.0.0.1:8000/v1 --json\n\n",
     "Exit codes: 0 done, 2 usage, 3 not found or no list there, 4 key, 6 try again later",
 ))]
@@ -367,7 +367,7 @@ pub struct List {
 #[command(after_help = concat!(
     "Examples:\n",
     "  llm test\n",
-    "  llm test -m openai/gpt-5-mini --timeout 10s\n\n",
+    "  llm test -m acme/small --timeout 10s\n\n",
     "Exit codes: 0 the model answers, 2 usage, 3 model not found, 4 key, 6 out of reach, 11 refused",
 ))]
 pub struct Test {

@@ -225,14 +225,14 @@ mod tests {
 
     fn refused() -> Error {
         Error::new(ErrorKind::Authentication, "Incorrect API key provided\x1b[2J")
-            .with_model("openai", "gpt-x")
+            .with_model("acme", "m-1")
             .with_status(401)
             .with_request_id("req-1")
             .with_attempts(vec![AttemptRecord {
                 number: 1,
                 kind: Some(ErrorKind::Authentication),
                 wait: Duration::ZERO,
-                endpoint: "https://api.openai.com/v1".to_owned(),
+                endpoint: "https://llm.acme.example/v1".to_owned(),
                 request_id: Some("req-1".to_owned()),
             }])
     }
@@ -245,7 +245,7 @@ mod tests {
             failure.lines(),
             [
                 "Incorrect API key provided␛[2J",
-                "  at: openai/gpt-x, https://api.openai.com/v1, HTTP 401, attempt 1 of 4, request req-1",
+                "  at: acme/m-1, https://llm.acme.example/v1, HTTP 401, attempt 1 of 4, request req-1",
                 "  try: check the key (`llm list` shows where each one comes from)",
             ]
         );

@@ -6,7 +6,6 @@
 use std::ffi::{OsStr, OsString};
 
 use crate::failure::Failure;
-use crate::suggest;
 
 /// Names that other versions or tools of this kind have as commands. Alone they are no prompt that anybody would pay for.
 const COMMANDS_ELSEWHERE: &[&str] = &[
@@ -70,7 +69,7 @@ fn refuse_slip(word: &str, alone: bool, args: &[OsString], commands: &[&str]) ->
         let words: Vec<_> = args.iter().skip(1).map(|word| word.to_string_lossy()).collect();
         format!("to send it as a prompt: llm -- {}", words.join(" "))
     };
-    if let Some(command) = suggest::near_command(word, commands) {
+    if let Some(command) = near_command(word, commands) {
         return Err(
             Failure::usage(format!("`{word}` is not a command; did you mean `{command}`?")).hint(forced())
         );
@@ -81,6 +80,17 @@ fn refuse_slip(word: &str, alone: bool, args: &[OsString], commands: &[&str]) ->
             .hint(forced()));
     }
     Ok(())
+}
+
+/// Whether `word`, first on a command line, was likely meant as one of `commands`.
+fn near_command<'a>(word: &str, commands: &[&'a str]) -> Option<&'a str> {
+    let length = word.chars().count();
+    let near = |&&command: &&&str| {
+        // Short words are near to too many others: only a slip of one key counts there.
+        let most = if command.len() >= 6 && length >= 5 { 2 } else { 1 };
+        length >= 2 && strsim::osa_distance(&word.to_lowercase(), command) <= most
+    };
+    commands.iter().filter(near).min_by_key(|command| strsim::osa_distance(word, command)).copied()
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -192,6 +202,23 @@ mod tests {
             ("-V", "-V"),
         ] {
             assert_eq!(meant(given).as_deref(), Ok(meaning), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_slip_in_a_command_is_seen_and_an_ordinary_word_is_not() {
+        let commands = ["ask", "batch", "list", "models", "test", "mock", "version", "help"];
+        for (word, command) in [
+            ("batc", "batch"),
+            ("Btach", "batch"),
+            ("lsit", "list"),
+            ("model", "models"),
+            ("verison", "version"),
+        ] {
+            assert_eq!(near_command(word, &commands), Some(command), "{word}");
+        }
+        for word in ["hello", "translate", "why", "x", "hi", "what", "summarize", "42"] {
+            assert_eq!(near_command(word, &commands), None, "{word}");
         }
     }
 

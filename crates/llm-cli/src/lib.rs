@@ -19,7 +19,6 @@ pub mod progress;
 pub mod prompt;
 mod session;
 mod signals;
-pub mod suggest;
 pub mod term;
 
 use std::ffi::OsString;

@@ -23,9 +23,11 @@ use crate::term::Term;
 /// Whatever went wrong, with its exit code.
 pub(crate) fn run(args: &Ask, term: &Arc<Term>) -> Result<Exit, Failure> {
     let asked = message(args, term).and_then(|message| {
-        let session = Session::open(&args.model, term)?;
         let runtime = crate::runtime(1)?;
+        let inside = runtime.enter();
+        let session = Session::open(&args.model, term)?;
         let result = runtime.block_on(talk::talk(args, request(args, message), &session, term));
+        drop(inside);
         // A connection that is still open is not waited for.
         runtime.shutdown_background();
         result

@@ -100,7 +100,7 @@ fn millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok
     time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
 }
 
-/// One line: `gpt-x 1 204→312 tok (1 024 cached), 2.1 s, first 0.4 s, price unknown`.
+/// One line: `m-1 1 204→312 tok (1 024 cached), 2.1 s, first 0.4 s, price unknown`.
 pub(super) fn figures(model: &str, outcome: &Outcome) -> String {
     let model = outcome.response.model.as_deref().unwrap_or(model);
     let tokens = match &outcome.response.usage {
@@ -156,7 +156,7 @@ mod tests {
         choice.native_finish_reason = Some("stop".to_owned());
         let totals = Totals { input: 1204, output: 312, cache_read: Some(1024), ..Totals::default() };
         let response = ChatResponse {
-            model: Some("gpt-x-2026".to_owned()),
+            model: Some("m-1-2026".to_owned()),
             choices: vec![choice],
             usage: Some(Usage::from_totals(totals, UsageSource::Reported)),
             warnings: vec![Warning::new("top_k", "not sent")],
@@ -174,11 +174,11 @@ mod tests {
     #[test]
     fn the_object_has_exactly_the_promised_names() {
         let outcome = outcome(None);
-        let json = serde_json::to_string(&Report::new("openai/gpt-x", &outcome)).unwrap();
+        let json = serde_json::to_string(&Report::new("acme/m-1", &outcome)).unwrap();
         assert_eq!(
             json,
             concat!(
-                r#"{"v":1,"model":"openai/gpt-x","response_model":"gpt-x-2026","text":"Hello\u001b[2J","reasoning":null,"#,
+                r#"{"v":1,"model":"acme/m-1","response_model":"m-1-2026","text":"Hello\u001b[2J","reasoning":null,"#,
                 r#""refusal":null,"tool_calls":[],"finish_reason":"stop","native_finish_reason":"stop","#,
                 r#""usage":{"input_tokens":1204,"output_tokens":312,"cache_read_tokens":1024,"source":"reported"},"#,
                 r#""cost":null,"latency_ms":2100,"first_token_ms":400,"attempts":0,"attempt_log":[],"#,
@@ -203,7 +203,7 @@ mod tests {
     fn the_figures_are_one_safe_line() {
         assert_eq!(
             figures("x", &outcome(None)),
-            "gpt-x-2026 1 204→312 tok (1 024 cached), 2.1 s, first 0.4 s, price unknown"
+            "m-1-2026 1 204→312 tok (1 024 cached), 2.1 s, first 0.4 s, price unknown"
         );
     }
 }
