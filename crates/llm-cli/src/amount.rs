@@ -1,4 +1,4 @@
-//! Amounts on the command line: spans of time, shares, counts.
+//! Amounts on the command line: spans of time, shares, numbers.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -33,49 +33,6 @@ pub fn span(text: &str) -> Result<Duration, String> {
     }
     // A year is as good as for ever, and cannot overflow a timer.
     Ok(Duration::from_secs_f64(seconds.min(366.0 * 86_400.0)))
-}
-
-/// How many rows may fail.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Failures {
-    /// At most so many.
-    Count(u64),
-    /// At most this share of the rows, in percent.
-    Percent(f64),
-}
-
-impl Failures {
-    /// Whether so many failed rows of so many are allowed.
-    #[must_use]
-    pub fn allows(self, failed: u64, rows: u64) -> bool {
-        match self {
-            Self::Count(most) => failed <= most,
-            // Rows are counted far below the 2^52 that a float tells apart.
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a share of rows needs no more than a float's precision"
-            )]
-            Self::Percent(most) => failed as f64 * 100.0 <= most * rows as f64,
-        }
-    }
-}
-
-impl FromStr for Failures {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || "a number such as 10, or a share such as 5%".to_owned();
-        match text.strip_suffix('%') {
-            Some(share) => share
-                .trim()
-                .parse()
-                .ok()
-                .filter(|percent| (0.0..=100.0).contains(percent))
-                .map(Self::Percent)
-                .ok_or_else(wrong),
-            None => text.parse().map(Self::Count).map_err(|_| wrong()),
-        }
-    }
 }
 
 /// A wait of a mock server: the least and the most.
@@ -135,17 +92,6 @@ mod tests {
             assert!(span(text).is_err(), "{text}");
         }
         assert!(span("99999999999999999999d").is_ok_and(|far| far.as_secs() == 366 * 86_400));
-    }
-
-    #[test]
-    fn failures_are_a_count_or_a_share() {
-        assert!("0".parse::<Failures>().unwrap().allows(0, 0));
-        assert!(!"0".parse::<Failures>().unwrap().allows(1, 100));
-        let share: Failures = "5%".parse().unwrap();
-        assert!(share.allows(5, 100) && !share.allows(6, 100));
-        for text in ["", "x", "101%", "-1", "1.5"] {
-            assert!(text.parse::<Failures>().is_err(), "{text}");
-        }
     }
 
     #[test]

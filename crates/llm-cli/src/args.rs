@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::amount::{Delay, Failures, not_negative, share, span};
+use llm_batch::MaxFailures;
+
+use crate::amount::{Delay, not_negative, share, span};
 use crate::term::{ErrorForm, colour};
 
 const ABOUT: &str = "Ask any large language model: one prompt or ten million.";
@@ -266,7 +268,7 @@ pub struct BatchRun {
     pub unordered: bool,
     /// How many rows may fail for exit code 0: a number, or a share such as 5%
     #[arg(long, value_name = "N|P%", default_value = "0")]
-    pub max_failures: Failures,
+    pub max_failures: MaxFailures,
     /// How long to wait for a server that cannot be reached, such as 90s, 15m, 2h
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = span)]
     pub max_outage: std::time::Duration,

@@ -1,10 +1,10 @@
 //! How far a batch is: a bar on a terminal, else plain lines that only ever go forward, or JSON lines.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use llm_batch::{Snapshot, Stage};
 use serde_json::json;
 
 use crate::term::{Term, safe};
@@ -17,8 +17,6 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 const LINE_PERCENT: u64 = 5;
 /// but a quick job does not flood the log.
 const LINE_AT_MOST: Duration = Duration::from_secs(1);
-/// The span over which the rate is taken.
-const RATE_OVER: Duration = Duration::from_secs(10);
 
 /// The form of progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -33,65 +31,12 @@ pub enum Form {
     Json,
 }
 
-/// The numbers of one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Numbers {
-    /// Rows in all, once they are known.
-    pub total: Option<u64>,
-    /// Rows whose answer was there before this run.
-    pub restored: u64,
-    /// Rows answered in this run.
-    pub answered: u64,
-    /// Rows that failed in this run.
-    pub failed: u64,
-    /// Rows in flight.
-    pub in_flight: u64,
-    /// Tokens read and written in this run.
-    pub tokens: u64,
-}
-
-impl Numbers {
-    fn run(&self) -> u64 {
-        self.answered + self.failed
-    }
-
-    fn done(&self) -> u64 {
-        self.restored + self.run()
-    }
-
-    fn percent(&self) -> Option<u64> {
-        self.total.filter(|&total| total > 0).map(|total| (self.done() * 100 / total).min(100))
-    }
-}
-
-/// The rows of the last seconds, to take a rate from.
-#[derive(Debug, Default)]
-struct Rate(VecDeque<(Instant, u64)>);
-
-impl Rate {
-    fn add(&mut self, now: Instant, run: u64) {
-        self.0.push_back((now, run));
-        while self.0.len() > 2 && self.0.get(1).is_some_and(|(at, _)| now - *at > RATE_OVER) {
-            self.0.pop_front();
-        }
-    }
-
-    /// Rows in a second, once there is a span to take it from.
-    fn per_second(&self) -> Option<f64> {
-        let ((start, first), (end, last)) = (self.0.front()?, self.0.back()?);
-        let span = (*end - *start).as_secs_f64();
-        let rows = u32::try_from(last - first).unwrap_or(u32::MAX);
-        (span >= 0.2 && rows > 0).then(|| f64::from(rows) / span)
-    }
-}
-
 /// Shows how far a batch is.
 #[derive(Debug)]
 pub struct Progress {
     form: Form,
     term: Arc<Term>,
     bar: Option<ProgressBar>,
-    rate: Rate,
     gate: Gate,
 }
 
@@ -130,45 +75,42 @@ impl Progress {
             term.set_bar(Some(bar.clone()));
             bar
         });
-        Self { form, term, bar, rate: Rate::default(), gate: Gate { at: now, percent: 0 } }
+        Self { form, term, bar, gate: Gate { at: now, percent: 0 } }
     }
 
-    /// Looks at the numbers of a moment.
-    pub fn tick(&mut self, numbers: &Numbers, now: Instant) {
-        self.rate.add(now, numbers.run());
+    /// Shows the run as it stands.
+    pub fn tick(&mut self, run: &Snapshot, now: Instant) {
         if let Some(bar) = &self.bar {
-            if bar.length() != numbers.total
-                && let Some(total) = numbers.total
+            if bar.length() != run.total
+                && let Some(total) = run.total
             {
                 bar.set_length(total);
                 bar.set_style(style(true));
             }
-            bar.set_message(words(numbers, self.rate.per_second(), false));
-            bar.set_position(numbers.done());
+            bar.set_message(words(run, false));
+            bar.set_position(run.done);
             bar.tick();
-        } else if self.gate.opens(now, numbers.percent()) {
-            self.line(numbers);
+        } else if self.gate.opens(now, percent(run)) {
+            self.line(run);
         }
     }
 
     /// Ends, with a last line where there are lines.
-    pub fn finish(&mut self, numbers: &Numbers, now: Instant) {
-        self.rate.add(now, numbers.run());
+    pub fn finish(&mut self, run: &Snapshot) {
         match self.bar.take() {
             Some(bar) => {
                 self.term.set_bar(None);
                 bar.finish_and_clear();
             }
-            None => self.line(numbers),
+            None => self.line(run),
         }
     }
 
-    fn line(&self, numbers: &Numbers) {
-        let rate = self.rate.per_second();
+    fn line(&self, run: &Snapshot) {
         match self.form {
             Form::None | Form::Bar => {}
-            Form::Plain => self.term.note(&words(numbers, rate, true)),
-            Form::Json => self.term.note(&json(numbers, rate).to_string()),
+            Form::Plain => self.term.note(&words(run, true)),
+            Form::Json => self.term.note(&json(run).to_string()),
         }
     }
 }
@@ -188,41 +130,50 @@ fn style(known: bool) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
-fn left(numbers: &Numbers, rate: Option<f64>) -> Option<Duration> {
-    let rows = u32::try_from(numbers.total?.saturating_sub(numbers.done())).ok()?;
-    Duration::try_from_secs_f64(f64::from(rows) / rate?).ok()
+/// Whole percents, rounded down.
+fn percent(run: &Snapshot) -> Option<u64> {
+    let total = run.total.filter(|&total| total > 0)?;
+    Some((run.done.saturating_mul(100) / total).min(100))
 }
 
-fn words(numbers: &Numbers, rate: Option<f64>, whole: bool) -> String {
+fn words(run: &Snapshot, whole: bool) -> String {
     let mut parts = Vec::new();
     if whole {
-        parts.push(match (numbers.total, numbers.percent()) {
-            (Some(total), Some(percent)) => format!("{} of {total} rows, {percent} %", numbers.done()),
-            _ => format!("{} rows", numbers.done()),
+        parts.push(match (run.total, percent(run)) {
+            (Some(total), Some(percent)) => format!("{} of {total} rows, {percent} %", run.done),
+            _ => format!("{} rows", run.done),
         });
     }
-    if let Some(rate) = rate {
-        parts.push(format!("{rate:.1}/s"));
+    let is_done = run.total == Some(run.done);
+    if run.rows_per_sec > 0.0 {
+        parts.push(format!("{:.1}/s", run.rows_per_sec));
     }
-    if let Some(left) = left(numbers, rate).filter(|left| !left.is_zero()) {
-        parts.push(format!("{} left", span(left)));
+    if let Some(eta) = run.eta.filter(|_| !is_done) {
+        parts.push(format!("{} left", span(eta)));
     }
-    if numbers.tokens > 0 {
-        parts.push(format!("{} tok", count(numbers.tokens)));
+    let tokens = run.input_tokens.saturating_add(run.output_tokens);
+    if tokens > 0 {
+        parts.push(format!("{} tok", count(tokens)));
     }
-    if numbers.failed > 0 {
-        parts.push(format!("{} failed", numbers.failed));
+    if run.failed > 0 {
+        parts.push(format!("{} failed", run.failed));
+    }
+    match run.stage {
+        Stage::Paused => parts.push("paused".to_owned()),
+        Stage::Draining => parts.push(format!("stopping, {} in flight", run.in_flight)),
+        Stage::Preparing | Stage::Running | Stage::Finishing | Stage::Finished => {}
     }
     safe::line(&parts.join(", "))
 }
 
-fn json(numbers: &Numbers, rate: Option<f64>) -> serde_json::Value {
+fn json(run: &Snapshot) -> serde_json::Value {
     json!({
         "progress": {
-            "done": numbers.done(), "total": numbers.total, "restored": numbers.restored,
-            "success": numbers.answered, "failed": numbers.failed, "in_flight": numbers.in_flight,
-            "tokens": numbers.tokens, "rows_per_sec": rate.map(|rate| (rate * 10.0).round() / 10.0),
-            "eta_secs": left(numbers, rate).map(|left| left.as_secs()),
+            "stage": run.stage, "done": run.done, "total": run.total, "success": run.success, "failed": run.failed,
+            "restored": run.restored, "retried": run.retried, "in_flight": run.in_flight,
+            "input_tokens": run.input_tokens, "output_tokens": run.output_tokens,
+            "rows_per_sec": (run.rows_per_sec * 10.0).round() / 10.0,
+            "eta_secs": run.eta.map(|eta| eta.as_secs()), "elapsed_secs": run.elapsed.as_secs(),
         }
     })
 }
@@ -271,30 +222,49 @@ mod tests {
         assert_eq!(opened, [1.2, 2.3, 12.3, 22.4]);
     }
 
-    #[test]
-    fn the_rate_is_that_of_the_last_seconds_and_tells_the_time_left() {
-        let start = Instant::now();
-        let mut rate = Rate::default();
-        for second in 0..=100 {
-            let rows = if second <= 50 { second * 100 } else { 5000 + (second - 50) * 10 };
-            rate.add(start + Duration::from_secs(second), rows);
+    fn snapshot() -> Snapshot {
+        Snapshot {
+            stage: Stage::Running,
+            total: None,
+            done: 0,
+            success: 0,
+            failed: 0,
+            restored: 0,
+            retried: 0,
+            requeued: 0,
+            in_flight: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+            elapsed: Duration::ZERO,
+            rows_per_sec: 0.0,
+            eta: None,
         }
-        let per_second = rate.per_second().unwrap();
-        assert!((9.9..10.1).contains(&per_second), "{per_second}");
-        let numbers =
-            Numbers { total: Some(6000), restored: 100, answered: 5400, failed: 100, ..Numbers::default() };
-        assert_eq!(left(&numbers, Some(per_second)).unwrap().as_secs_f64().round(), 40.0);
+    }
+
+    #[test]
+    fn a_line_says_how_far_how_fast_and_how_long() {
+        let run = Snapshot {
+            total: Some(6000),
+            done: 5600,
+            failed: 100,
+            input_tokens: 1_200_000,
+            output_tokens: 4_331,
+            rows_per_sec: 10.04,
+            eta: Some(Duration::from_secs(40)),
+            ..snapshot()
+        };
         assert_eq!(
-            words(&Numbers { tokens: 1_204_331, ..numbers }, Some(per_second), true),
+            words(&run, true),
             "5600 of 6000 rows, 93 %, 10.0/s, 40 s left, 1 204 331 tok, 100 failed"
         );
+        let stopping = Snapshot { stage: Stage::Draining, in_flight: 3, ..run };
+        assert!(words(&stopping, false).ends_with(", stopping, 3 in flight"));
     }
 
     #[test]
     fn nothing_is_promised_before_anything_is_known() {
-        assert_eq!(words(&Numbers::default(), None, true), "0 rows");
-        assert_eq!(Rate::default().per_second(), None);
-        let unknown = json(&Numbers::default(), None);
+        assert_eq!(words(&snapshot(), true), "0 rows");
+        let unknown = json(&snapshot());
         assert!(unknown["progress"]["eta_secs"].is_null() && unknown["progress"]["total"].is_null());
     }
 

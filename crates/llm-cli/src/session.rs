@@ -77,9 +77,8 @@ impl Session {
         tracing::info!(target: "llm", "{}", described(choice));
         let client = loaded.client(choice).map_err(Failure::from)?;
         let retries = choice.settings.iter().find(|set| set.key == "max_retries");
-        let retries = retries
-            .and_then(|set| set.value.parse().ok())
-            .unwrap_or_else(|| Settings::default().max_retries);
+        let retries =
+            retries.and_then(|set| set.value.parse().ok()).unwrap_or_else(|| Settings::default().max_retries);
         Ok(Self { client, most_attempts: u32::saturating_add(retries, 1) })
     }
 

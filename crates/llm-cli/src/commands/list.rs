@@ -82,13 +82,15 @@ fn as_text(loaded: &Loaded) -> String {
         lines.push(title.to_owned());
         lines.extend(aligned(&rows));
     };
-    let row = |first: &str, second: String, third: String| [format!("  {}", safe::line(first)), second, third];
+    let row =
+        |first: &str, second: String, third: String| [format!("  {}", safe::line(first)), second, third];
     section(
         "Models",
         models
             .iter()
             .map(|model| {
-                let wire = if model.wire == model.name { String::new() } else { format!("sent as {}", model.wire) };
+                let wire =
+                    if model.wire == model.name { String::new() } else { format!("sent as {}", model.wire) };
                 let mark = if default.as_ref() == Some(&model.id) { "default" } else { "" };
                 row(&model.id, safe::line(&wire), mark.to_owned())
             })
@@ -96,7 +98,10 @@ fn as_text(loaded: &Loaded) -> String {
     );
     section(
         "Aliases",
-        aliases.iter().map(|(alias, target)| row(alias, format!("= {}", safe::line(target)), String::new())).collect(),
+        aliases
+            .iter()
+            .map(|(alias, target)| row(alias, format!("= {}", safe::line(target)), String::new()))
+            .collect(),
     );
     section(
         "Providers",
@@ -107,7 +112,9 @@ fn as_text(loaded: &Loaded) -> String {
                 let address = provider.address().unwrap_or_else(|| "(no address of its own)".to_owned());
                 let key = match (provider.key_origin(), provider.spec()) {
                     (Some(origin), _) => format!("key from {origin}"),
-                    (None, Some(spec)) if spec.key_required => format!("no key: set {}", spec.key_env.join(" or ")),
+                    (None, Some(spec)) if spec.key_required => {
+                        format!("no key: set {}", spec.key_env.join(" or "))
+                    }
                     _ => String::new(),
                 };
                 row(provider.name(), safe::line(&address), safe::line(&key))
@@ -117,7 +124,9 @@ fn as_text(loaded: &Loaded) -> String {
     lines.push(String::new());
     match loaded.default_model() {
         Some((name, by)) => lines.push(format!("Default: {} ({})", safe::line(&name), safe::line(&by))),
-        None => lines.push("Default: none; name a model with -m, in LLM_RS_MODEL, or as `default` in a file".to_owned()),
+        None => lines.push(
+            "Default: none; name a model with -m, in LLM_RS_MODEL, or as `default` in a file".to_owned(),
+        ),
     }
     for file in &loaded.files {
         lines.push(format!("Read: {}", safe::path(file)));
@@ -130,7 +139,9 @@ fn as_text(loaded: &Loaded) -> String {
 
 /// Columns as wide as their widest cell, without trailing blanks.
 fn aligned(rows: &[[String; 3]]) -> Vec<String> {
-    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |at: usize| {
+        rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
     let (first, second) = (width(0), width(1));
     rows.iter().map(|[a, b, c]| format!("{a:<first$}  {b:<second$}  {c}").trim_end().to_owned()).collect()
 }

@@ -65,7 +65,9 @@ async fn serve(args: &Mock, config: MockConfig, term: &Term) -> Result<Exit, Fai
         _ => Failure::usage(error.to_string()),
     })?;
     if !args.host.is_loopback() {
-        term.warn("whoever can reach this machine can use this server: it listens beyond the loopback address");
+        term.warn(
+            "whoever can reach this machine can use this server: it listens beyond the loopback address",
+        );
     }
     term.data(&format!("{}\n", server.base_url()))?;
     if term.err_is_terminal {

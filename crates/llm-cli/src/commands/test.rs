@@ -105,7 +105,9 @@ fn line(name: &str, step: &Step, session: &Session) -> String {
     let took = span(step.took);
     match &step.result {
         Ok(text) => format!("{name:<11} ok in {took}, {}", safe::line(text)),
-        Err(error) if name != "chat" && is_not_offered(error) => format!("{name:<11} not offered by this server"),
+        Err(error) if name != "chat" && is_not_offered(error) => {
+            format!("{name:<11} not offered by this server")
+        }
         Err(error) => {
             let lines = session.failure(error.clone()).lines();
             format!("{name:<11} failed after {took}: {}", lines.join("\n           "))

@@ -84,8 +84,8 @@ async fn whole(
     let started = Instant::now();
     let result = tokio::select! {
         result = session.client.chat(request, call) => result,
-        exit = signals.next() => return Ok(stopped(Collector::new(), exit, started, None)),
-        () = term::reader_gone() => return Ok(stopped(Collector::new(), Exit::PipeClosed, started, None)),
+        exit = signals.next() => return Ok(stopped(Collector::new(), exit, started)),
+        () = term::reader_gone() => return Ok(stopped(Collector::new(), Exit::PipeClosed, started)),
     };
     let (response, error) = match result {
         Ok(response) => (response, None),
@@ -106,11 +106,10 @@ async fn streamed(
     let started = Instant::now();
     let mut reader_gone = pin!(term::reader_gone());
     let mut collector = Collector::new();
-    let mut first = None;
     let opened = tokio::select! {
         result = session.client.chat_stream(request, call) => result,
-        exit = signals.next() => return Ok(stopped(collector, exit, started, first)),
-        () = &mut reader_gone => return Ok(stopped(collector, Exit::PipeClosed, started, first)),
+        exit = signals.next() => return Ok(stopped(collector, exit, started)),
+        () = &mut reader_gone => return Ok(stopped(collector, Exit::PipeClosed, started)),
     };
     let mut stream = match opened {
         Ok(stream) => stream,
@@ -120,35 +119,34 @@ async fn streamed(
                 response,
                 error: Some(error),
                 stopped: None,
-                first,
+                first: None,
                 total: started.elapsed(),
             });
         }
     };
+    // The first content is there: the client knows best when it came.
+    let first = stream.first_content().or_else(|| Some(started.elapsed()));
     let mut error = None;
-    loop {
+    let stopped_by = loop {
         let due = printer.answer.due();
         let event = tokio::select! {
             event = stream.next() => event,
-            exit = signals.next() => return Ok(stopped(collector, exit, started, first)),
-            () = &mut reader_gone => return Ok(stopped(collector, Exit::PipeClosed, started, first)),
+            exit = signals.next() => break Some(exit),
+            () = &mut reader_gone => break Some(Exit::PipeClosed),
             () = at(due) => {
                 printer.flush()?;
                 continue;
             }
         };
         match event {
-            None => break,
+            None => break None,
             Some(Err(failed)) => {
                 error = Some(failed);
-                break;
+                break None;
             }
             Some(Ok(event)) => {
                 match &event {
-                    StreamEvent::Text { choice: 0, text } => {
-                        first.get_or_insert_with(|| started.elapsed());
-                        printer.text(text)?;
-                    }
+                    StreamEvent::Text { choice: 0, text } => printer.text(text)?,
                     StreamEvent::Reasoning { choice: 0, text } => printer.reasoning(text),
                     StreamEvent::ReasoningBlock { choice: 0, block } => printer.reasoning(&block.text),
                     _ => {}
@@ -156,28 +154,36 @@ async fn streamed(
                 collector.push(event);
             }
         }
-    }
-    let mut response = collector.finish();
+    };
+    let mut outcome = match stopped_by {
+        Some(exit) => Outcome { first, ..stopped(collector, exit, started) },
+        None => {
+            Outcome { response: collector.finish(), error, stopped: None, first, total: started.elapsed() }
+        }
+    };
     // What the client knows of a broken answer is at least what we saw of it.
-    if let Some(partial) = error.as_ref().and_then(Error::partial) {
-        response = partial.clone();
+    if let Some(partial) = outcome.error.as_ref().and_then(Error::partial) {
+        outcome.response = partial.clone();
     }
-    Ok(Outcome { response, error, stopped: None, first, total: started.elapsed() })
+    if outcome.response.attempts.is_empty() {
+        outcome.response.attempts = stream.attempts().to_vec();
+    }
+    outcome.error = outcome.error.map(|error| match error.attempts() {
+        [] => error.with_attempts(stream.attempts().to_vec()),
+        _ => error,
+    });
+    // Dropping the stream cancels the request at the server, where it is not at its end.
+    Ok(outcome)
 }
 
-/// Dropping the stream, which the caller does by returning, cancels the request at the server.
-fn stopped(
-    collector: Collector,
-    exit: Exit,
-    started: Instant,
-    first: Option<std::time::Duration>,
-) -> Outcome {
+/// Somebody ended the call.
+fn stopped(collector: Collector, exit: Exit, started: Instant) -> Outcome {
     let error = Error::new(ErrorKind::Cancelled, "the call was stopped before its answer was whole");
     Outcome {
         response: collector.finish(),
         error: Some(error),
         stopped: Some(exit),
-        first,
+        first: None,
         total: started.elapsed(),
     }
 }
