@@ -1,0 +1,10 @@
+//! The commands, one file each.
+
+pub(crate) mod ask;
+pub(crate) mod batch;
+pub(crate) mod list;
+pub(crate) mod mock;
+pub(crate) mod models;
+pub(crate) mod test;
+pub(crate) mod verify;
+pub(crate) mod version;

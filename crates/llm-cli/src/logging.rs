@@ -1,0 +1,73 @@
+//! `-v`: what happens on the way, as lines on the standard error.
+//!
+//! Only our own crates speak, so that no library's debug log can show a header or a body. Every line is escaped: a
+//! server cannot forge one.
+
+use std::io;
+use std::sync::Arc;
+
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::term::{Term, safe};
+
+/// Starts to write as much as was asked for: request lines and timings, headers without keys, bodies.
+pub(crate) fn start(verbose: u8, term: &Arc<Term>) {
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let ours = Targets::new().with_target("llm", level).with_targets(
+        ["llm_cli", "llm_client", "llm_provider", "llm_manager", "llm_batch", "llm_mock"]
+            .map(|name| (name, level)),
+    );
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_target(false)
+        .with_timer(tracing_subscriber::fmt::time::uptime())
+        .with_writer(Lines(Arc::clone(term)));
+    // Only a second call in one process could fail, and there is none.
+    let _set_once = tracing_subscriber::registry().with(ours).with(layer).try_init();
+}
+
+/// Writes each event as one line.
+#[derive(Debug)]
+struct Lines(Arc<Term>);
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { term: &self.0, text: Vec::new() }
+    }
+}
+
+/// One event on its way; it is written when it is complete.
+#[derive(Debug)]
+struct Line<'a> {
+    term: &'a Term,
+    text: Vec<u8>,
+}
+
+impl io::Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        let text = String::from_utf8_lossy(&self.text);
+        let text = safe::line(text.strip_suffix('\n').unwrap_or(&text));
+        self.term.err(&(self.term.dim(&text) + "\n"));
+    }
+}

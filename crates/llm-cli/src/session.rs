@@ -1,0 +1,156 @@
+//! From flags, environment and files to the client that a command calls.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use llm_client::{ModelClient, Settings};
+use llm_manager::config::{Choice, Loaded, Sources, load};
+use llm_mock::{MockConfig, MockServer};
+use llm_types::{Error, ErrorKind};
+
+use crate::args::Model;
+use crate::failure::Failure;
+use crate::term::{Term, safe};
+
+/// Stands for the model's name where a server is asked for its list and no model is meant.
+const ANY_MODEL: &str = "any";
+
+/// A client ready to be called, and what is known about how it was chosen.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The client.
+    pub(crate) client: Arc<dyn ModelClient>,
+    /// The most requests of one call to one endpoint.
+    most_attempts: u32,
+}
+
+impl Session {
+    /// The client of the model that the user means. Must be called inside the runtime, where a mock server may be
+    /// started.
+    ///
+    /// # Errors
+    /// The configuration is wrong, the model is not known, its key is missing.
+    pub(crate) fn open(model: &Model, term: &Term) -> Result<Self, Failure> {
+        Self::with_defaults(model, &[], term)
+    }
+
+    /// The same, with settings of the command's own below everything that the user says.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub(crate) fn with_defaults(
+        model: &Model,
+        defaults: &[(&str, String)],
+        term: &Term,
+    ) -> Result<Self, Failure> {
+        let loaded = configuration(Some(model), defaults)?;
+        warn(&loaded.warnings, term);
+        let choice = loaded.choose(model.model.as_deref()).map_err(Failure::from)?;
+        Self::of(&loaded, &choice, term)
+    }
+
+    /// A client of the server that the user means, by the name of a provider or of one of its models, or by its address
+    /// alone.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub(crate) fn for_server(model: &Model, name: Option<&str>, term: &Term) -> Result<Self, Failure> {
+        let loaded = configuration(Some(model), &[])?;
+        warn(&loaded.warnings, term);
+        let name = name.or(model.model.as_deref());
+        let of_provider = name.and_then(|name| {
+            let provider = loaded.manager.provider(name)?;
+            let first = provider.models().first().map(|model| model.name.as_str());
+            Some(format!("{name}/{}", provider.default_model().or(first).unwrap_or(ANY_MODEL)))
+        });
+        let has_address = model.base_url.is_some()
+            || ["LLM_RS_BASE_URL", "FLEXLLM_BASE_URL"].iter().any(|name| variable(name).is_some());
+        let nameless = name.is_none() && has_address && loaded.default_model().is_none();
+        let asked = of_provider.as_deref().or(name).or(nameless.then_some(ANY_MODEL));
+        let choice = loaded.choose(asked).map_err(Failure::from)?;
+        Self::of(&loaded, &choice, term)
+    }
+
+    fn of(loaded: &Loaded, choice: &Choice, term: &Term) -> Result<Self, Failure> {
+        warn(&choice.warnings, term);
+        tracing::info!(target: "llm", "{}", described(choice));
+        let client = loaded.client(choice).map_err(Failure::from)?;
+        let retries = choice.settings.iter().find(|set| set.key == "max_retries");
+        let retries =
+            retries.and_then(|set| set.value.parse().ok()).unwrap_or_else(|| Settings::default().max_retries);
+        Ok(Self { client, most_attempts: u32::saturating_add(retries, 1) })
+    }
+
+    /// A call of this client failed.
+    pub(crate) fn failure(&self, error: Error) -> Failure {
+        Failure::from(error).of_at_most(self.most_attempts)
+    }
+}
+
+/// Reads the configuration.
+///
+/// # Errors
+/// What a file, a variable or an option says wrong.
+pub(crate) fn configuration(model: Option<&Model>, defaults: &[(&str, String)]) -> Result<Loaded, Failure> {
+    let env = |name: &str| variable(name);
+    let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let mut sources = Sources::new(&env, cwd);
+    sources.home = std::env::home_dir();
+    sources.loopback = Some(Arc::new(start_mock));
+    sources.defaults = defaults.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+    if let Some(model) = model {
+        sources.config.clone_from(&model.config);
+        sources.base_url.clone_from(&model.base_url);
+        sources.api_key.clone_from(&model.api_key);
+        sources.sets.clone_from(&model.settings);
+        // The flag is the nearer word for the same setting.
+        sources.sets.extend(model.max_retries.map(|n| ("max_retries".to_owned(), n.to_string())));
+    }
+    load(&sources).map_err(Failure::from)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+pub(crate) fn warn(warnings: &[String], term: &Term) {
+    warnings.iter().for_each(|warning| term.warn(warning));
+}
+
+/// Where the model, its address and its key come from, on one line.
+fn described(choice: &Choice) -> String {
+    let mut text = format!("model {} ({})", choice.id, choice.named_by);
+    if let Some(address) = &choice.address {
+        text.push_str(&format!(", at {address}"));
+    }
+    if let Some(by) = &choice.address_by {
+        text.push_str(&format!(" ({by})"));
+    }
+    text.push_str(&match &choice.key_by {
+        Some(by) => format!(", key from {by}"),
+        None => ", no key".to_owned(),
+    });
+    for set in &choice.settings {
+        text.push_str(&format!(", {}={} ({})", set.key, set.value, set.origin));
+    }
+    safe::line(&text)
+}
+
+/// The server behind `-m mock/echo`, on a free port of the loopback address. It lives as long as the process and keeps
+/// nothing of a request that was answered.
+fn start_mock() -> Result<String, Error> {
+    // Binding a loopback port does not wait, so that the first look finds it done.
+    let started = MockConfig::new().log(false).strict_models(true).start().now_or_never();
+    let server: MockServer = match started {
+        Some(Ok(server)) => server,
+        Some(Err(error)) => {
+            let message = "the mock server cannot be started";
+            return Err(Error::new(ErrorKind::Internal, message).with_source(error));
+        }
+        None => return Err(Error::new(ErrorKind::Internal, "the mock server did not start at once")),
+    };
+    let url = server.base_url();
+    std::mem::forget(server);
+    Ok(url)
+}

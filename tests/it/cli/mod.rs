@@ -1,0 +1,9 @@
+//! The command line: the real binary, its environment cleared and set explicitly, against the mock server.
+
+mod ask;
+mod batch;
+mod errors;
+mod harness;
+mod other;
+mod signals;
+mod terminal;
