@@ -184,21 +184,7 @@ pub struct Ask {
 
 /// `llm batch`.
 #[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = concat!(
-        "A row has messages, instruction (and input), or q, question or prompt, or custom_id and body;\n",
-        "each is looked at by itself. After a stop the same command goes on, and pays nothing twice.\n\n",
-        "Examples:\n",
-        "  llm batch questions.jsonl -o answers.jsonl -m local/big -c 64\n",
-        "  llm batch questions.jsonl -n 5                 try the first five rows\n",
-        "  zcat q.jsonl.gz | llm batch - -o answers.jsonl\n",
-        "  llm batch verify questions.jsonl answers.jsonl\n\n",
-        "Exit codes: 0 every row answered, 2 usage or input, 3 not found, 4 key refused or no credit,\n",
-        "  5 the output is another job's or in use, 6 server out of reach, 8 file I/O, 9 more rows failed\n",
-        "  than --max-failures, 11 refused, 13 deadline; 130, 143, 129 stopped by a signal",
-    ),
-)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Batch {
     /// `run` or `verify`; `run` when neither is named.
     #[command(subcommand)]
@@ -232,6 +218,20 @@ pub enum OnChange {
 
 /// `llm batch run`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = concat!(
+        "A row has messages, instruction (and input), or q, question or prompt, or custom_id and body;\n",
+        "each is looked at by itself. After a stop the same command goes on, and pays nothing twice.\n\n",
+        "Examples:\n",
+        "  llm batch questions.jsonl -o answers.jsonl -m local/big -c 64\n",
+        "  llm batch questions.jsonl -n 5                 try the first five rows\n",
+        "  zcat q.jsonl.gz | llm batch - -o answers.jsonl\n",
+        "  llm batch verify questions.jsonl answers.jsonl\n\n",
+        "Exit codes: 0 every row answered, 2 usage or input, 3 not found, 4 key refused or no credit,\n",
+        "  5 the output is another job's or in use, 6 server out of reach, 8 file I/O, 9 more rows failed\n",
+        "  than --max-failures, 11 refused, 13 deadline; 130, 143, 129 stopped by a signal",
+    ),
+)]
 pub struct BatchRun {
     /// The rows, one JSON object a line; `-` reads stdin
     #[arg(value_name = "IN")]

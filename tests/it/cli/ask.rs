@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use llm_mock::{MockConfig, MockServer, Reply};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 
-use super::harness::{Llm, finish};
+use super::harness::{Llm, finish, until};
 
 /// The text of the last user message of the last request.
 fn sent(server: &MockServer) -> String {
@@ -174,7 +174,7 @@ async fn a_closed_pipe_cancels_the_call_at_once_and_in_silence() {
     assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("one"));
     drop(lines);
     let closed = Instant::now();
-    tokio::time::timeout(Duration::from_secs(20), server.wait_for(|counts| counts.cancelled == 1)).await.unwrap();
+    until(&server, |counts| counts.cancelled == 1).await;
     let ran = finish(child).await.exits(141);
     assert_eq!(ran.err, "");
     assert!(closed.elapsed() < Duration::from_secs(5), "{:?}", closed.elapsed());

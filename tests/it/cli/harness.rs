@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use llm_mock::{Counts, MockServer};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, Command};
 
@@ -145,4 +146,10 @@ pub(super) fn signal(child: &Child, name: &str) {
     let id = child.id().expect("it runs").to_string();
     let sent = std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap();
     assert!(sent.success());
+}
+
+/// Waits until the server's numbers are as wanted.
+pub(super) async fn until(server: &MockServer, wanted: impl FnMut(&Counts) -> bool) {
+    let counts = tokio::time::timeout(LIMIT, server.wait_for(wanted)).await;
+    counts.unwrap_or_else(|_| panic!("it never came to that: {:?}", server.counts()));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use llm_mock::{MockServer, Reply};
 use tokio::io::AsyncReadExt as _;
 
-use super::harness::{Llm, finish, signal};
+use super::harness::{Llm, finish, signal, until};
 
 #[tokio::test]
 async fn a_signal_ends_a_call_with_its_code_and_keeps_what_came() {
@@ -22,7 +22,7 @@ async fn a_signal_ends_a_call_with_its_code_and_keeps_what_came() {
             let mut child = llm.start(&args);
             let mut seen = String::new();
             if json {
-                server.wait_for(|counts| counts.in_flight == 1).await;
+                until(&server, |counts| counts.in_flight == 1).await;
                 tokio::time::sleep(Duration::from_millis(200)).await;
             } else {
                 let mut first = [0; 7];
@@ -37,7 +37,7 @@ async fn a_signal_ends_a_call_with_its_code_and_keeps_what_came() {
             } else {
                 assert_eq!((seen + &ran.out, ran.err), ("partial".to_owned(), String::new()));
             }
-            server.wait_for(|counts| counts.in_flight == 0).await;
+            until(&server, |counts| counts.in_flight == 0).await;
         }
         assert_eq!(server.counts().cancelled, 2);
     }
@@ -50,7 +50,7 @@ async fn a_signal_is_heard_while_nobody_reads_the_answer() {
     server.push(Reply::text("x".repeat(1 << 20)));
     let mut child = llm.start(&["ask", "q", "-m", "x", "--base-url", &server.base_url()]);
     let out = child.stdout.take().unwrap();
-    server.wait_for(|counts| counts.answered == 1 || counts.in_flight == 1).await;
+    until(&server, |counts| counts.answered == 1 || counts.in_flight == 1).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     signal(&child, "INT");
     finish(child).await.exits(130);
@@ -70,7 +70,7 @@ async fn a_signal_that_the_parent_ignores_stays_ignored() {
     shell.args(["-c", &command]);
     llm.settle(&mut shell);
     let child = shell.spawn().unwrap();
-    server.wait_for(|counts| counts.in_flight == 1).await;
+    until(&server, |counts| counts.in_flight == 1).await;
     signal(&child, "HUP");
     assert_eq!(finish(child).await.exits(0).out, "done");
 }

@@ -26,8 +26,9 @@ pub(crate) fn run(args: &Models, term: &Arc<Term>) -> Result<Exit, Failure> {
         let Some(lister) = session.client.model_lister() else {
             return Err(no_list(&session).into());
         };
+        let call = Call::default();
         tokio::select! {
-            models = lister.list_models(&Call::default()) => models.map_err(|e| session.failure(e)),
+            models = lister.list_models(&call) => models.map_err(|e| session.failure(e)),
             exit = signals.next() => Err(Failure::silent(exit)),
         }
     });

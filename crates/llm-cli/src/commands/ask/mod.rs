@@ -22,24 +22,26 @@ use crate::term::Term;
 /// # Errors
 /// Whatever went wrong, with its exit code.
 pub(crate) fn run(args: &Ask, term: &Arc<Term>) -> Result<Exit, Failure> {
-    let asked = message(args, term).and_then(|message| {
+    let prepared = message(args, term).and_then(|message| {
         let runtime = crate::runtime(1)?;
         let inside = runtime.enter();
         let session = Session::open(&args.model, term)?;
-        let result = runtime.block_on(talk::talk(args, request(args, message), &session, term));
         drop(inside);
-        // A connection that is still open is not waited for.
-        runtime.shutdown_background();
-        result
+        Ok((message, runtime, session))
     });
-    match asked {
-        // Nothing was asked yet: the one object holds the error and nothing else.
-        Err(failure) if args.json && !failure.is_silent() => {
+    let (message, runtime, session) = match prepared {
+        Ok(prepared) => prepared,
+        // Nothing was asked: the one object holds the error and nothing else.
+        Err(failure) if args.json => {
             term.json(&report::Report::failed(&failure))?;
-            Err(failure)
+            return Err(failure);
         }
-        other => other,
-    }
+        Err(failure) => return Err(failure),
+    };
+    let result = runtime.block_on(talk::talk(args, request(args, message), &session, term));
+    // A connection that is still open is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 fn request(args: &Ask, message: String) -> ChatRequest {
