@@ -1,0 +1,222 @@
+//! One model at one base URL: what all its lanes share, and the lock under which a call is admitted.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+
+use crate::Settings;
+use crate::clock::Instant;
+use crate::lane::breaker::{Breaker, BreakerRules, Pass};
+use crate::lane::condition::Condition;
+use crate::lane::cool_down::CoolDownRules;
+use crate::lane::guard::Held;
+use crate::lane::{AdmitOptions, Bucket, Cost, KeyId, LaneId, Refusal, RetryBudget, Why};
+
+/// What makes two clients use the same endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct EndpointId {
+    /// Scheme, host and path; no user name, no query.
+    pub base_url: String,
+    /// The model, as the server knows it.
+    pub model: String,
+}
+
+/// One model at one base URL, shared by everyone who calls it: breaker, retry budget, slots, rate limits, and the state of
+/// its lanes.
+#[derive(Debug)]
+pub struct Endpoint {
+    id: EndpointId,
+    state: Mutex<State>,
+    released: Arc<Notify>,
+}
+
+/// What the settings say about an endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rules {
+    pub(super) breaker: BreakerRules,
+    pub(super) cool_down: CoolDownRules,
+    pub(super) max_concurrent_calls: Option<u32>,
+    requests_per_minute: Option<u32>,
+    tokens_per_minute: Option<u32>,
+    retry_budget_percent: u32,
+    retry_budget_per_sec: f64,
+}
+
+impl From<&Settings> for Rules {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            breaker: BreakerRules {
+                failure_threshold: settings.failure_threshold,
+                recovery_time: settings.recovery_time,
+            },
+            cool_down: CoolDownRules {
+                base: settings.backoff_base,
+                cap: settings.backoff_cap,
+                retry_after_cap: settings.retry_after_cap,
+            },
+            max_concurrent_calls: settings.max_concurrent_calls,
+            requests_per_minute: settings.requests_per_minute,
+            tokens_per_minute: settings.tokens_per_minute,
+            retry_budget_percent: settings.retry_budget_percent,
+            retry_budget_per_sec: settings.retry_budget_per_sec,
+        }
+    }
+}
+
+/// Everything behind the one lock. It is held for a few comparisons, never across an `await`.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) rules: Rules,
+    pub(super) breaker: Breaker,
+    pub(super) in_flight: u32,
+    pub(super) requests: Option<Bucket>,
+    pub(super) tokens: Option<Bucket>,
+    pub(super) retry_budget: RetryBudget,
+    /// By lane; one that is not there has never been used.
+    pub(super) lanes: BTreeMap<LaneId, Condition>,
+}
+
+impl State {
+    /// Adds to `refusal` what keeps the endpoint as a whole from taking a call, and says how the breaker lets it pass.
+    pub(super) fn check(
+        &self,
+        cost: Cost,
+        now: Instant,
+        options: &AdmitOptions<'_>,
+        refusal: &mut Refusal,
+    ) -> Pass {
+        let pass = self.breaker.check(&self.rules.breaker, now, options.sole, options.retrying);
+        if let Err(at) = pass {
+            refusal.add(Why::Breaker, Some(at));
+        }
+        if self.rules.max_concurrent_calls.is_some_and(|most| self.in_flight >= most) {
+            refusal.add(Why::Slots, None);
+        }
+        if let Some(Err(at)) = self.requests.as_ref().map(|bucket| bucket.ready(1, now)) {
+            refusal.add(Why::Requests, Some(at));
+        }
+        if let Some(Err(at)) = self.tokens.as_ref().map(|bucket| bucket.ready(cost.tokens, now)) {
+            refusal.add(Why::Tokens, Some(at));
+        }
+        pass.unwrap_or(Pass::Plain)
+    }
+
+    /// The state of a lane that has been used and not been forgotten since.
+    pub(super) fn known_lane(&mut self, id: LaneId) -> Option<&mut Condition> {
+        self.lanes.get_mut(&id)
+    }
+
+    /// Takes what [`check`](Self::check) and [`Condition::check`] have found to be there.
+    pub(super) fn take(&mut self, lane: LaneId, pass: Pass, cost: Cost, now: Instant) -> Held {
+        self.in_flight = self.in_flight.saturating_add(1);
+        if let Some(bucket) = &mut self.requests {
+            bucket.charge(1, now);
+        }
+        if let Some(bucket) = &mut self.tokens {
+            bucket.charge(cost.tokens, now);
+        }
+        let level = self.lanes.entry(lane).or_insert_with(|| Condition::new(now)).take(now);
+        let ticket = self.breaker.take(pass, &self.rules.breaker, now);
+        Held { lane, cost, ticket, admitted: now, level, sent: false }
+    }
+}
+
+impl Endpoint {
+    pub(super) fn new(id: EndpointId, settings: &Settings, now: Instant) -> Arc<Self> {
+        let rules = Rules::from(settings);
+        let state = State {
+            breaker: Breaker::new(now),
+            in_flight: 0,
+            requests: rules.requests_per_minute.map(|limit| Bucket::limit(limit, now)),
+            tokens: rules.tokens_per_minute.map(|limit| Bucket::limit(limit, now)),
+            retry_budget: RetryBudget::new(rules.retry_budget_percent, rules.retry_budget_per_sec, now),
+            lanes: BTreeMap::new(),
+            rules,
+        };
+        Arc::new(Self { id, state: Mutex::new(state), released: Arc::new(Notify::new()) })
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn id(&self) -> &EndpointId {
+        &self.id
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // Every change is finished before the lock is released, so what a panic left behind is still true.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over the limits of these settings; what was used and learned stays.
+    pub fn configure(&self, settings: &Settings, now: Instant) {
+        fn adapt(bucket: &mut Option<Bucket>, limit: Option<u32>, now: Instant) {
+            let wanted = limit.map(|limit| Bucket::limit(limit, now));
+            match (bucket, wanted) {
+                (Some(bucket), Some(wanted)) => bucket.become_like(&wanted, now),
+                (bucket, wanted) => *bucket = wanted,
+            }
+        }
+        let rules = Rules::from(settings);
+        let mut state = self.state();
+        if state.rules != rules {
+            adapt(&mut state.requests, rules.requests_per_minute, now);
+            adapt(&mut state.tokens, rules.tokens_per_minute, now);
+            state.retry_budget.configure(rules.retry_budget_percent, rules.retry_budget_per_sec);
+            state.rules = rules;
+            drop(state);
+            self.wake();
+        }
+    }
+
+    /// A call makes its first request here: it earns credit for retries.
+    pub fn deposit(&self, now: Instant) {
+        self.state().retry_budget.deposit(now);
+    }
+
+    /// Spends one retry of the endpoint's budget. `false`: there is none, and the call has to end.
+    #[must_use]
+    pub fn try_withdraw(&self, now: Instant) -> bool {
+        self.state().retry_budget.try_withdraw(now)
+    }
+
+    /// Calls in flight over all lanes.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.state().in_flight
+    }
+
+    /// Ends when something changes that could let a waiting call in before its date: a call ends, a limit is raised. It
+    /// hears of everything since it was made, so make it before asking for admission.
+    pub fn released(&self) -> OwnedNotified {
+        Arc::clone(&self.released).notified_owned()
+    }
+
+    pub(super) fn wake(&self) {
+        self.released.notify_waiters();
+    }
+
+    /// Forgets every fault, refusal, learned limit and parking; the buckets are full. Calls in flight stay counted.
+    pub fn reset(&self, now: Instant) {
+        let mut state = self.state();
+        state.breaker.close();
+        let rules = &state.rules;
+        let retry_budget = RetryBudget::new(rules.retry_budget_percent, rules.retry_budget_per_sec, now);
+        state.retry_budget = retry_budget;
+        let state = &mut *state;
+        for bucket in [&mut state.requests, &mut state.tokens].into_iter().flatten() {
+            bucket.reset(now);
+        }
+        for lane in state.lanes.values_mut() {
+            lane.reset(now);
+        }
+        self.wake();
+    }
+
+    /// Forgets lanes without calls whose keys are gone.
+    pub(super) fn sweep(&self, is_gone: impl Fn(KeyId) -> bool) {
+        self.state().lanes.retain(|id, lane| !(lane.in_flight == 0 && id.0.is_some_and(&is_gone)));
+    }
+}

@@ -1,0 +1,207 @@
+//! What an admitted call holds, until it ends well, badly or not at all.
+
+use std::fmt;
+use std::sync::Arc;
+
+use llm_types::{Again, Error, KeyFate, Secret, Usage};
+
+use crate::clock::Instant;
+use crate::lane::breaker::Ticket;
+use crate::lane::endpoint::State;
+use crate::lane::{Bucket, Cost, Endpoint, KeyLease, LaneId, Limits};
+
+/// A slot, a key and a share of the limits, taken together and given back together.
+///
+/// End it with [`succeed`](Self::succeed) or [`fail`](Self::fail). Dropped without either, the call was cancelled: slot and
+/// key are free again, what was not sent is refunded, and nothing is held against the endpoint.
+#[must_use]
+pub struct LaneGuard {
+    endpoint: Arc<Endpoint>,
+    lease: Option<KeyLease>,
+    held: Held,
+    ended: bool,
+}
+
+/// What was taken.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    pub(super) lane: LaneId,
+    pub(super) cost: Cost,
+    pub(super) ticket: Ticket,
+    pub(super) admitted: Instant,
+    /// Calls in flight on the lane then, itself included.
+    pub(super) level: u32,
+    pub(super) sent: bool,
+}
+
+impl LaneGuard {
+    pub(super) fn new(endpoint: Arc<Endpoint>, lease: Option<KeyLease>, held: Held) -> Self {
+        Self { endpoint, lease, held, ended: false }
+    }
+
+    /// The key to authorise the request with; `None` where the endpoint needs none.
+    #[must_use]
+    pub fn key(&self) -> Option<&Secret> {
+        self.lease.as_ref().map(KeyLease::key)
+    }
+
+    /// The lane that took the call.
+    #[must_use]
+    pub fn lane(&self) -> LaneId {
+        self.held.lane
+    }
+
+    /// Its endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// The request begins to leave: from now on it counts against the server's limits, whatever becomes of it.
+    pub fn sent(&mut self) {
+        self.held.sent = true;
+    }
+
+    /// The server has begun to answer with content. That is proof enough for a breaker's trial; the call goes on.
+    pub fn answering(&self) {
+        self.endpoint.state().breaker.answered(self.held.ticket);
+        self.endpoint.wake();
+    }
+
+    /// Heeds the limits in an answer's head: a lane of which nothing is left sends nothing until the reset, at most
+    /// `retry_after_cap`. Limits only tighten, and expire.
+    pub fn observe(&self, limits: &Limits, now: Instant) {
+        let mut state = self.endpoint.state();
+        let cap = state.rules.cool_down.retry_after_cap;
+        if let Some(lane) = state.known_lane(self.held.lane) {
+            lane.observe(limits, cap, now);
+        }
+    }
+
+    /// The call was answered. `used_tokens`: prompt and answer, where the server said so; the reservation is settled.
+    pub fn succeed(mut self, used_tokens: Option<u64>, now: Instant) {
+        self.end(|state, held| state.succeed(held, used_tokens, now));
+    }
+
+    /// The call failed. The error table decides what that means for the breaker and for the key.
+    ///
+    /// `fingerprint` tells requests apart (a hash of the body): a key that two different requests in a row are forbidden
+    /// (403) is out of use for this model. `random` is in [0, 1).
+    pub fn fail(mut self, error: &Error, fingerprint: u64, now: Instant, random: f64) {
+        let lease = self.lease.take();
+        self.end(|state, held| match (state.fail(held, error, fingerprint, now, random), &lease) {
+            (KeyFate::Kept, _) => {}
+            (KeyFate::Parked, Some(lease)) => {
+                lease.pool().park(lease.id(), error.kind(), error.message());
+            }
+            // A lane without a key cannot share its fate with others.
+            (KeyFate::Parked | KeyFate::ParkedAtSecond, lease) => {
+                let reason = error.message();
+                let reason =
+                    lease.as_ref().map_or_else(|| reason.to_owned(), |lease| lease.key().scrub(reason));
+                if let Some(lane) = state.known_lane(held.lane) {
+                    lane.park(error.kind(), reason);
+                }
+            }
+        });
+    }
+
+    fn end(&mut self, outcome: impl FnOnce(&mut State, &Held)) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        let mut state = self.endpoint.state();
+        outcome(&mut state, &self.held);
+        state.in_flight = state.in_flight.saturating_sub(1);
+        if let Some(lane) = state.known_lane(self.held.lane) {
+            lane.release();
+        }
+        drop(state);
+        self.lease = None;
+        self.endpoint.wake();
+    }
+}
+
+impl Drop for LaneGuard {
+    fn drop(&mut self) {
+        self.end(State::cancel);
+    }
+}
+
+impl State {
+    fn succeed(&mut self, held: &Held, used_tokens: Option<u64>, now: Instant) {
+        self.breaker.succeed(held.ticket, now);
+        if let (Some(used), Some(bucket)) = (used_tokens, &mut self.tokens) {
+            settle(bucket, held.cost, used, now);
+        }
+        if let Some(lane) = self.known_lane(held.lane) {
+            lane.succeed(held, now);
+        }
+    }
+
+    /// What is to become of the key follows from the verdict and, for a 403, from the request before.
+    fn fail(&mut self, held: &Held, error: &Error, fingerprint: u64, now: Instant, random: f64) -> KeyFate {
+        let verdict = error.kind().verdict();
+        let answered = error.status().is_some();
+        if verdict.breaker {
+            self.breaker.fail(held.ticket, &self.rules.breaker, now, random);
+        } else if answered {
+            self.breaker.answered(held.ticket);
+        } else {
+            self.breaker.release(held.ticket);
+        }
+        // A server that refuses was asked, whatever its caller says.
+        if !(held.sent || answered || verdict.same_lane == Again::AfterCoolDown) {
+            self.refund(held);
+        } else if let Some(bucket) = &mut self.tokens {
+            match error.partial().and_then(|partial| partial.usage.as_ref()).map(Usage::total) {
+                Some(used) => settle(bucket, held.cost, used, now),
+                // An error in place of an answer: nothing was written. After any other end it may have been.
+                None if error.status() >= Some(400) => bucket.refund(held.cost.tokens),
+                None => {}
+            }
+        }
+        let rules = self.rules.cool_down;
+        let lane = self.known_lane(held.lane);
+        lane.map_or(KeyFate::Kept, |lane| lane.fail(held, error, fingerprint, &rules, now, random))
+    }
+
+    fn cancel(&mut self, held: &Held) {
+        self.breaker.release(held.ticket);
+        if !held.sent {
+            self.refund(held);
+        }
+    }
+
+    /// Gives back what a request would have used that never left.
+    fn refund(&mut self, held: &Held) {
+        if let Some(bucket) = &mut self.requests {
+            bucket.refund(1);
+        }
+        if let Some(bucket) = &mut self.tokens {
+            bucket.refund(held.cost.tokens);
+        }
+        if let Some(lane) = self.known_lane(held.lane) {
+            lane.pace.take_back(held.admitted);
+        }
+    }
+}
+
+/// Turns a reservation into what was really used.
+fn settle(bucket: &mut Bucket, reserved: Cost, used: u64, now: Instant) {
+    if used < reserved.tokens {
+        bucket.refund(reserved.tokens - used);
+    } else {
+        bucket.charge(used - reserved.tokens, now);
+    }
+}
+
+impl fmt::Debug for LaneGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LaneGuard")
+            .field("endpoint", self.endpoint.id())
+            .field("lane", &self.held.lane)
+            .field("sent", &self.held.sent)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+//! Where lane state lives: by identity, so that it outlives the clients that use it and a change of configuration.
+
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use llm_types::{Error, ErrorKind, Secret};
+
+use crate::Settings;
+use crate::clock::Instant;
+use crate::lane::{Endpoint, EndpointId, EndpointState, KeyPool};
+
+/// The endpoints and key pools of a process, or of a test.
+///
+/// Whoever asks twice for the same identity gets the same state: breakers, cool-downs, learned limits and counts are
+/// shared by all clients of an endpoint, and keys by all endpoints of a pool.
+#[derive(Debug, Default)]
+pub struct Registry {
+    endpoints: DashMap<EndpointId, Arc<Endpoint>>,
+    pools: DashMap<String, Arc<KeyPool>>,
+}
+
+impl Registry {
+    /// An empty registry, shared with nobody.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The one of this process.
+    #[must_use]
+    pub fn shared() -> &'static Self {
+        static SHARED: LazyLock<Registry> = LazyLock::new(Registry::default);
+        &SHARED
+    }
+
+    /// The endpoint of this identity, made at need. Where it is there already, it takes over the limits of these settings:
+    /// the last word counts, what was used and learned stays.
+    #[must_use]
+    pub fn endpoint(&self, id: &EndpointId, settings: &Settings, now: Instant) -> Arc<Endpoint> {
+        if let Some(known) = self.endpoints.get(id) {
+            known.configure(settings, now);
+            return Arc::clone(&known);
+        }
+        match self.endpoints.entry(id.clone()) {
+            Entry::Occupied(known) => {
+                known.get().configure(settings, now);
+                Arc::clone(known.get())
+            }
+            Entry::Vacant(place) => Arc::clone(&place.insert(Endpoint::new(id.clone(), settings, now))),
+        }
+    }
+
+    /// The key pool of this name, made at need.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) when there is no key, or when a pool of this name is there with other keys: that is
+    /// [`update_keys`](Self::update_keys)' business, never an accident.
+    pub fn key_pool(&self, id: &str, keys: Vec<Secret>) -> Result<Arc<KeyPool>, Error> {
+        match self.pools.entry(id.to_owned()) {
+            Entry::Occupied(known) if known.get().has_keys(&keys) => Ok(Arc::clone(known.get())),
+            Entry::Occupied(_) => {
+                let message =
+                    format!("key pool `{id}` is in use with other keys: update it, or use another name");
+                Err(Error::new(ErrorKind::Config, message))
+            }
+            Entry::Vacant(place) => Ok(Arc::clone(&place.insert(KeyPool::new(id, keys)?))),
+        }
+    }
+
+    /// Gives the key pool of this name these keys, and makes it at need. Keys that stay keep their state.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) when there is no key.
+    pub fn update_keys(&self, id: &str, keys: Vec<Secret>) -> Result<Arc<KeyPool>, Error> {
+        match self.pools.entry(id.to_owned()) {
+            Entry::Occupied(known) => {
+                known.get().update(keys)?;
+                Ok(Arc::clone(known.get()))
+            }
+            Entry::Vacant(place) => Ok(Arc::clone(&place.insert(KeyPool::new(id, keys)?))),
+        }
+    }
+
+    /// Forgets faults, refusals, learned limits and parkings everywhere. Calls in flight stay counted.
+    pub fn reset(&self, now: Instant) {
+        self.pools.iter().for_each(|pool| pool.reset());
+        self.endpoints.iter().for_each(|endpoint| endpoint.reset(now));
+    }
+
+    /// Lets go of what no client holds any more, and of lanes whose keys are gone. For after a reload.
+    pub fn sweep(&self) {
+        self.endpoints.retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
+        self.pools.retain(|_, pool| Arc::strong_count(pool) > 1);
+        let keys: HashSet<_> = self.pools.iter().flat_map(|pool| pool.ids()).collect();
+        self.endpoints.iter().for_each(|endpoint| endpoint.sweep(|key| !keys.contains(&key)));
+    }
+
+    /// Every endpoint with its lanes as it stands, in order of identity.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> Vec<EndpointState> {
+        let keys: std::collections::HashMap<_, _> =
+            self.pools.iter().flat_map(|pool| pool.snapshot()).map(|key| (key.id, key.hint)).collect();
+        let mut states: Vec<_> = self
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.snapshot(|id| keys.get(&id).cloned(), now))
+            .collect();
+        states.sort_by(|a, b| a.endpoint.cmp(&b.endpoint));
+        states
+    }
+}
