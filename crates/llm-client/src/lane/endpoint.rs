@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -11,12 +10,10 @@ use tokio::sync::futures::OwnedNotified;
 use crate::Settings;
 use crate::clock::Instant;
 use crate::lane::breaker::{Breaker, BreakerRules, Pass};
+use crate::lane::condition::Condition;
 use crate::lane::cool_down::CoolDownRules;
-use crate::lane::core::Core;
 use crate::lane::guard::Held;
-use crate::lane::{
-    AdmitOptions, BreakerState, Bucket, Cost, KeyId, LaneId, Parked, Refusal, RetryBudget, Why,
-};
+use crate::lane::{AdmitOptions, Bucket, Cost, KeyId, LaneId, Refusal, RetryBudget, Why};
 
 /// What makes two clients use the same endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -41,7 +38,7 @@ pub struct Endpoint {
 pub(super) struct Rules {
     pub(super) breaker: BreakerRules,
     pub(super) cool_down: CoolDownRules,
-    max_concurrent_calls: Option<u32>,
+    pub(super) max_concurrent_calls: Option<u32>,
     requests_per_minute: Option<u32>,
     tokens_per_minute: Option<u32>,
     retry_budget_percent: u32,
@@ -77,9 +74,9 @@ pub(super) struct State {
     pub(super) in_flight: u32,
     pub(super) requests: Option<Bucket>,
     pub(super) tokens: Option<Bucket>,
-    retry_budget: RetryBudget,
+    pub(super) retry_budget: RetryBudget,
     /// By lane; one that is not there has never been used.
-    lanes: BTreeMap<LaneId, Core>,
+    pub(super) lanes: BTreeMap<LaneId, Condition>,
 }
 
 impl State {
@@ -107,17 +104,12 @@ impl State {
         pass.unwrap_or(Pass::Plain)
     }
 
-    /// The state of a lane, fresh where it was never used.
-    pub(super) fn lane(&mut self, id: LaneId, now: Instant) -> &mut Core {
-        self.lanes.entry(id).or_insert_with(|| Core::new(now))
-    }
-
     /// The state of a lane that has been used and not been forgotten since.
-    pub(super) fn known_lane(&mut self, id: LaneId) -> Option<&mut Core> {
+    pub(super) fn known_lane(&mut self, id: LaneId) -> Option<&mut Condition> {
         self.lanes.get_mut(&id)
     }
 
-    /// Takes what [`check`](Self::check) and [`Core::check`] have found to be there.
+    /// Takes what [`check`](Self::check) and [`Condition::check`] have found to be there.
     pub(super) fn take(&mut self, lane: LaneId, pass: Pass, cost: Cost, now: Instant) -> Held {
         self.in_flight = self.in_flight.saturating_add(1);
         if let Some(bucket) = &mut self.requests {
@@ -126,7 +118,7 @@ impl State {
         if let Some(bucket) = &mut self.tokens {
             bucket.charge(cost.tokens, now);
         }
-        let level = self.lane(lane, now).take(now);
+        let level = self.lanes.entry(lane).or_insert_with(|| Condition::new(now)).take(now);
         let ticket = self.breaker.take(pass, &self.rules.breaker, now);
         Held { lane, cost, ticket, admitted: now, level, sent: false }
     }
@@ -198,7 +190,6 @@ impl Endpoint {
 
     /// Ends when something changes that could let a waiting call in before its date: a call ends, a limit is raised. It
     /// hears of everything since it was made, so make it before asking for admission.
-    #[must_use]
     pub fn released(&self) -> OwnedNotified {
         Arc::clone(&self.released).notified_owned()
     }
@@ -228,80 +219,4 @@ impl Endpoint {
     pub(super) fn sweep(&self, is_gone: impl Fn(KeyId) -> bool) {
         self.state().lanes.retain(|id, lane| !(lane.in_flight == 0 && id.0.is_some_and(&is_gone)));
     }
-
-    /// Everything as it stands, for health pages and metrics. `hint` shows a key by a few characters.
-    pub(super) fn snapshot(&self, hint: impl Fn(KeyId) -> Option<String>, now: Instant) -> EndpointState {
-        let state = self.state();
-        let ms = |at: Instant| millis(at.saturating_duration_since(now));
-        let (breaker, faults_in_row, next_trial) = state.breaker.state(&state.rules.breaker, now);
-        let lanes = state.lanes.iter().map(|(id, lane)| LaneState {
-            key: id.0.and_then(&hint),
-            in_flight: lane.in_flight,
-            cool_down_ms: lane.cool_down.until(now).map(ms),
-            limit_reset_ms: lane.exhausted_until.filter(|until| *until > now).map(ms),
-            learned_concurrency: lane.adaptive.limit(now),
-            learned_per_sec: lane.pace.rate(),
-            parked: lane.parked.as_deref().cloned(),
-        });
-        EndpointState {
-            endpoint: self.id.clone(),
-            breaker,
-            faults_in_row,
-            next_trial_ms: next_trial.map(ms),
-            in_flight: state.in_flight,
-            max_concurrent_calls: state.rules.max_concurrent_calls,
-            requests_available: state.requests.as_ref().map(|bucket| bucket.info(now).available),
-            tokens_available: state.tokens.as_ref().map(|bucket| bucket.info(now).available),
-            retries_available: state.retry_budget.available(now),
-            lanes: lanes.collect(),
-        }
-    }
-}
-
-/// An endpoint as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct EndpointState {
-    /// Which one.
-    pub endpoint: EndpointId,
-    /// Its circuit breaker.
-    pub breaker: BreakerState,
-    /// Endpoint faults since the last success.
-    pub faults_in_row: u32,
-    /// Milliseconds until the next trial (0: due), while the breaker is not closed.
-    pub next_trial_ms: Option<u64>,
-    /// Calls on their way, over all lanes.
-    pub in_flight: u32,
-    /// The most there may be.
-    pub max_concurrent_calls: Option<u32>,
-    /// Requests left in the bucket; below zero while a debt is paid off.
-    pub requests_available: Option<f64>,
-    /// Tokens left in the bucket; below zero while a debt is paid off.
-    pub tokens_available: Option<f64>,
-    /// Retries that could be made now.
-    pub retries_available: f64,
-    /// Its lanes that have been used.
-    pub lanes: Vec<LaneState>,
-}
-
-/// A lane as it stands.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LaneState {
-    /// The last characters of its key, where it has one that is long enough.
-    pub key: Option<String>,
-    /// Calls on their way.
-    pub in_flight: u32,
-    /// Milliseconds until it sends again, while the server has asked for a pause.
-    pub cool_down_ms: Option<u64>,
-    /// Milliseconds until the server resets a limit that is used up.
-    pub limit_reset_ms: Option<u64>,
-    /// The most calls at a time that the server was seen to bear.
-    pub learned_concurrency: Option<f64>,
-    /// The most requests per second that the server was seen to bear.
-    pub learned_per_sec: Option<f64>,
-    /// Why its key does not work for this model.
-    pub parked: Option<Parked>,
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -135,7 +135,7 @@ impl State {
             settle(bucket, held.cost, used, now);
         }
         if let Some(lane) = self.known_lane(held.lane) {
-            lane.succeed(held.admitted, held.level, now);
+            lane.succeed(held, now);
         }
     }
 
@@ -163,9 +163,7 @@ impl State {
         }
         let rules = self.rules.cool_down;
         let lane = self.known_lane(held.lane);
-        lane.map_or(KeyFate::Kept, |lane| {
-            lane.fail(error, fingerprint, held.admitted, held.level, &rules, now, random)
-        })
+        lane.map_or(KeyFate::Kept, |lane| lane.fail(held, error, fingerprint, &rules, now, random))
     }
 
     fn cancel(&mut self, held: &Held) {

@@ -256,7 +256,6 @@ impl KeyPool {
     }
 
     /// Ends when keys are added, put back to work or replaced. It hears of everything since it was made.
-    #[must_use]
     pub fn changed(&self) -> OwnedNotified {
         Arc::clone(&self.changed).notified_owned()
     }
@@ -340,3 +339,6 @@ impl fmt::Debug for KeyLease {
         f.debug_struct("KeyLease").field("pool", &self.pool.id).field("id", &self.id).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,7 +137,10 @@ impl Ask<'_> {
         if self.avoid.contains(&id) {
             refusal.add(Why::Avoided, None);
         }
-        self.state.lane(id, self.now).check(self.now, &mut refusal);
+        // One that was never used has nothing against anybody.
+        if let Some(lane) = self.state.known_lane(id) {
+            lane.check(self.now, &mut refusal);
+        }
         let granted = refusal.is_none();
         if !granted {
             self.best = Some(match self.best.take() {

@@ -11,8 +11,8 @@
 mod adaptive;
 mod breaker;
 mod bucket;
+mod condition;
 mod cool_down;
-mod core;
 mod endpoint;
 mod guard;
 mod keys;
@@ -21,9 +21,13 @@ mod limit_headers;
 mod pace;
 mod registry;
 mod retry_budget;
+mod snapshot;
+mod timeline;
+
 #[cfg(test)]
 mod simulation;
-mod timeline;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -34,13 +38,14 @@ use crate::clock::Instant;
 pub use self::breaker::BreakerState;
 pub use self::bucket::{Bucket, BucketInfo};
 pub use self::cool_down::backoff;
-pub use self::endpoint::{Endpoint, EndpointId, EndpointState, LaneState};
+pub use self::endpoint::{Endpoint, EndpointId};
 pub use self::guard::LaneGuard;
 pub use self::keys::{KeyId, KeyLease, KeyPool, KeyState, Parked};
 pub use self::lanes::{Lane, Lanes};
 pub use self::limit_headers::{Limit, Limits, compact_duration, retry_after, should_retry};
 pub use self::registry::Registry;
 pub use self::retry_budget::RetryBudget;
+pub use self::snapshot::{EndpointState, LaneState};
 
 /// What a call will use, as far as that is known before it is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,98 +2,144 @@
 //!
 //! A limit of N requests a second on quick answers cannot be met by bounding what is in flight; the sends themselves must
 //! be spaced. Nothing is spaced until the first refusal. Then the lane rests (its cool-down), and goes on at a rate just
-//! below what the server took while it refused. It holds that rate for a while, then raises it slowly, then ever faster,
-//! until the next refusal or until the rate binds nothing any more. Where refusals come at the same rate again and again,
-//! it holds longer each time, since each of them costs a whole cool-down.
+//! below what the server took while it refused. It holds that rate for a while, creeps upward, then climbs ever faster,
+//! until the next refusal or until the rate binds nothing any more. Each refusal costs a whole rest, so where they come at
+//! the same rate again and again, it holds longer each time.
+//!
+//! The figures below are tuned in `simulation`, where goal G7 is asserted over a matrix of servers.
 
 use std::time::Duration;
 
 use crate::clock::{self, Instant};
 use crate::lane::timeline::Timeline;
 
-/// Limits are per second or longer: the server's rate is measured over no less.
+/// Limits are per second or longer: what the server takes is measured over no less …
 const LEAST_SPAN: Duration = Duration::from_secs(1);
 /// … and over no more.
 const MOST_SPAN: Duration = Duration::from_secs(60);
 /// The share of the measured rate that is sent.
 const BELOW: f64 = 0.97;
-/// Where nothing was taken at all, so many a second are tried.
+/// Where nothing at all was taken, so many a second are tried.
 const FIRST_GUESS: f64 = 1.0;
 /// No rate is lower: one in ten minutes.
 const SLOWEST: f64 = 1.0 / 600.0;
-/// Sending at the rate for so long raises it for the first time …
-const HOLD_SECS: f64 = 10.0;
-/// … and, where the next refusal comes at much the same rate, for twice as long, up to this.
-const LONGEST_HOLD_SECS: f64 = 160.0;
-/// Sends after so long are a new beginning.
-const SILENCE: Duration = Duration::from_millis(900);
-/// "Much the same".
+
+/// A rate is held for so many seconds of sending, …
+const HOLD: f64 = 10.0;
+/// … twice as long each time a refusal confirms it, up to this, …
+const LONGEST_HOLD: f64 = 60.0;
+/// … and shorter where it is far below the rate that was refused: it may be too low.
+const UNSURE_HOLD: f64 = 3.0;
+/// What "confirms" means: the new ceiling is within a tenth of the old one.
 const SAME: f64 = 0.1;
-/// A rate raised so many times over binds nothing: it is forgotten.
+/// What "far below" means.
+const UNSURE: f64 = 0.85;
+/// After the hold the rate creeps up by this share each second …
+const CREEP: f64 = 0.01;
+/// … or by this, where it may be too low …
+const UNSURE_CREEP: f64 = 0.05;
+/// … and after so many seconds of creeping by the square of the time as well: the limit must have been raised.
+const CLIMB_AFTER: f64 = 5.0;
+/// A rate that was raised so many times over and holds nothing back any more is forgotten.
 const FORGOTTEN_AT: f64 = 8.0;
 /// A rate without any refusal for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
+
 /// A sender that wakes late catches up by so much, so that a coarse timer does not slow a quick lane.
 const SLACK: Duration = Duration::from_millis(20);
+/// Requests sent together arrive within this time.
+const TOGETHER: Duration = Duration::from_millis(40);
+const FINE_SLOT: Duration = Duration::from_millis(20);
+const FINE_SPAN: Duration = Duration::from_secs(3);
 
 /// The recent sends of a lane, and the rate learned from refusals, if any.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
-    /// Sends that were not refused (so far), by their moment: finely for two seconds, coarsely for a minute.
-    fine: Timeline<150>,
-    coarse: Timeline<64>,
+    sends: Sends,
     last_sent: Option<Instant>,
-    /// The first send after a silence.
-    began: Option<Instant>,
+    /// The most calls in flight at which one was answered.
+    borne: u32,
     learned: Option<Learned>,
     refusals: Option<Refusals>,
 }
 
+/// Sends that were not refused (so far), by their moment: finely for three seconds, coarsely for a minute.
+#[derive(Clone, Debug)]
+struct Sends {
+    fine: Timeline<150>,
+    coarse: Timeline<64>,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Learned {
-    /// What the server took, per second.
+    /// What the server takes, per second.
     ceiling: f64,
-    hold_secs: f64,
+    hold: f64,
     creep: f64,
-    /// How long the lane has sent at this rate.
-    busy_secs: f64,
+    /// Seconds spent sending at this rate.
+    busy: f64,
+    /// When the next request may be sent.
     next: Instant,
     since: Instant,
+    /// What the ceiling was measured by.
+    measure: Measure,
+}
+
+/// So many requests were taken in the span that ended at a moment.
+#[derive(Clone, Copy, Debug)]
+struct Measure {
+    taken: f64,
     span: Duration,
-    until: Instant,
-    /// The most calls in flight at which one was answered since.
-    borne: u32,
+    end: Instant,
 }
 
 /// Refusals that nothing was learned from yet.
 #[derive(Clone, Copy, Debug)]
 struct Refusals {
     count: u16,
-    /// The fewest calls in flight, itself included, at which one was refused.
-    level: u32,
     first_sent: Instant,
+    /// The longest that one took to come.
+    delay: Duration,
     /// The longest rest that the server asked for.
     asked: Duration,
+    /// The fewest calls in flight, itself included, at which one was refused.
+    level: u32,
+}
+
+impl Sends {
+    fn add(&mut self, at: Instant, count: f64) {
+        self.fine.add(at, count);
+        self.coarse.add(at, count);
+    }
+
+    fn sum(&self, end: Instant, span: Duration, now: Instant) -> f64 {
+        let remembered = now.saturating_duration_since(end) + span <= FINE_SPAN;
+        if remembered { self.fine.sum(end, span) } else { self.coarse.sum(end, span) }
+    }
+}
+
+impl Measure {
+    fn per_sec(&self) -> f64 {
+        self.taken / self.span.as_secs_f64()
+    }
 }
 
 impl Learned {
     fn rate(&self) -> f64 {
-        let past = (self.busy_secs - self.hold_secs).max(0.0);
-        let far = (past - 5.0).max(0.0);
-        self.ceiling * BELOW * (1.0 + self.creep * past + 0.01 * far * far)
+        let past = (self.busy - self.hold).max(0.0);
+        let climb = (past - CLIMB_AFTER).max(0.0);
+        self.ceiling * BELOW * (1.0 + self.creep * past + 0.01 * climb * climb)
+    }
+
+    fn is_probing(&self) -> bool {
+        self.busy > self.hold
     }
 }
 
 impl Pace {
     pub(super) fn new(now: Instant) -> Self {
-        Self {
-            fine: Timeline::new(Duration::from_millis(20), now),
-            coarse: Timeline::new(LEAST_SPAN, now),
-            last_sent: None,
-            began: None,
-            learned: None,
-            refusals: None,
-        }
+        let sends = Sends { fine: Timeline::new(FINE_SLOT, now), coarse: Timeline::new(LEAST_SPAN, now) };
+        Self { sends, last_sent: None, borne: 0, learned: None, refusals: None }
     }
 
     /// Whether a request may be sent now.
@@ -109,127 +155,122 @@ impl Pace {
 
     /// A request is sent.
     pub(super) fn take(&mut self, now: Instant) {
-        self.fine.add(now, 1.0);
-        self.coarse.add(now, 1.0);
+        self.sends.add(now, 1.0);
         let last_sent = self.last_sent.replace(now);
-        if last_sent.is_none_or(|last| now.saturating_duration_since(last) > SILENCE) {
-            self.began = Some(now);
-        }
         let Some(learned) = &mut self.learned else { return };
         let spacing = Duration::from_secs_f64(1.0 / learned.rate());
         let since = last_sent.map_or(spacing, |last| now.saturating_duration_since(last));
         // Only time spent sending at the rate shows that the server bears it.
-        learned.busy_secs += since.min(2 * spacing).as_secs_f64();
+        learned.busy += since.min(2 * spacing).as_secs_f64();
         let earliest = now.checked_sub(SLACK).unwrap_or(now);
+        let unused = now.saturating_duration_since(learned.next) > spacing;
         learned.next = clock::after(learned.next.max(earliest), spacing);
-        if learned.rate() > FORGOTTEN_AT * learned.ceiling
-            || now.saturating_duration_since(learned.since) > FORGOTTEN_AFTER
-        {
+        let quiet = now.saturating_duration_since(learned.since);
+        if unused && learned.rate() > FORGOTTEN_AT * learned.ceiling || quiet > FORGOTTEN_AFTER {
             self.learned = None;
-        }
-    }
-
-    /// A request sent at `sent` was answered.
-    pub(super) fn succeed(&mut self, sent: Instant, level: u32) {
-        if let Some(learned) = &mut self.learned
-            && sent >= learned.since
-        {
-            learned.borne = learned.borne.max(level);
         }
     }
 
     /// A request that was admitted at `sent` never left.
     pub(super) fn take_back(&mut self, sent: Instant) {
-        self.fine.add(sent, -1.0);
-        self.coarse.add(sent, -1.0);
+        self.sends.add(sent, -1.0);
     }
 
-    /// A request sent at `sent` was refused, and the server asked for a rest.
-    pub(super) fn refuse(&mut self, sent: Instant, asked: Option<Duration>, level: u32) {
-        self.take_back(sent);
+    /// A request was answered that was sent as one of `level` calls in flight.
+    pub(super) fn succeed(&mut self, level: u32) {
+        self.borne = self.borne.max(level);
+    }
+
+    /// A request sent at `sent`, as one of `level` calls in flight, was refused. The server may have `asked` for a rest.
+    pub(super) fn refuse(&mut self, sent: Instant, asked: Option<Duration>, level: u32, now: Instant) {
+        self.sends.add(sent, -1.0);
         if let Some(learned) = &mut self.learned
-            && sent <= learned.since
+            && sent < learned.since
         {
-            // It was in flight when the lesson was learned, and was counted as taken.
-            if sent + learned.span < learned.until {
-                return;
-            }
-            #[cfg(test)]
-            if std::env::var("TRACE").is_ok() {
-                println!("   late, ceiling {:.2}", learned.ceiling);
-            }
-            learned.ceiling =
-                (learned.ceiling - 1.0 / learned.span.as_secs_f64()).max(learned.ceiling * 0.5).max(SLOWEST);
+            learned.correct(sent);
             return;
         }
-        let asked = asked.unwrap_or_default();
-        let refusals = self.refusals.get_or_insert(Refusals { count: 0, level, first_sent: sent, asked });
+        let (asked, delay) = (asked.unwrap_or_default(), now.saturating_duration_since(sent));
+        let refusals =
+            self.refusals.get_or_insert(Refusals { count: 0, first_sent: sent, delay, asked, level });
         refusals.count = refusals.count.saturating_add(1);
-        refusals.level = refusals.level.min(level);
         refusals.first_sent = refusals.first_sent.min(sent);
+        refusals.delay = refusals.delay.max(delay);
         refusals.asked = refusals.asked.max(asked);
+        refusals.level = refusals.level.min(level);
     }
 
-    /// Learns from the refusals since the last time, now that the rest is over and the answers to what was in flight are
-    /// in. `None` when there were none.
+    /// Learns from the refusals since the last time, now that the rest is over and most of what was in flight is decided.
+    ///
+    /// Gives the number of calls in flight that the server bears, where that explains the refusals: when more were in
+    /// flight than any answered call has ever seen. (A first volley proves nothing: it is refused alike by a server that
+    /// counts calls and by one that counts seconds.)
     pub(super) fn learn(&mut self, now: Instant) -> Option<u32> {
         let refusals = self.refusals.take()?;
-        let last_sent = self.last_sent?;
-        let refused_for = last_sent.saturating_duration_since(refusals.first_sent);
-        let span = LEAST_SPAN.max(refusals.asked).max(refused_for).min(MOST_SPAN);
-        let fine = span < 3 * LEAST_SPAN;
-        let sum = |until| if fine { self.fine.sum(until, span) } else { self.coarse.sum(until, span) };
-        let taken: f64 = sum(last_sent);
-        let taken = if self.learned.is_none() { taken.max(sum(refusals.first_sent)) } else { taken };
-        let measured = taken / span.as_secs_f64();
-        let (before, floor) = match &self.learned {
-            // A few refusals may be chance; many are not.
-            Some(learned) if learned.busy_secs > learned.hold_secs => (learned.rate(), learned.ceiling),
-            Some(learned) => (learned.rate(), learned.rate() * 0.5f64.powi(i32::from(refusals.count))),
-            None => (f64::INFINITY, FIRST_GUESS),
-        };
-        let measured = if self.learned.is_some_and(|l| l.busy_secs <= l.hold_secs) {
-            measured + 0.5 / span.as_secs_f64()
-        } else {
-            measured
-        };
-        let ceiling = measured.min(before).max(floor).max(SLOWEST);
-        let borne = self.learned.as_ref().map_or(0, |learned| learned.borne);
-        let crowd = borne > 0 && refusals.level > borne && (taken + 1.0) / span.as_secs_f64() < 0.7 * before;
-        let hold_secs = match &self.learned {
-            Some(old) if (ceiling / old.ceiling - 1.0).abs() <= SAME => {
-                (2.0 * old.hold_secs.max(5.0)).min(LONGEST_HOLD_SECS)
+        if now.saturating_duration_since(refusals.first_sent) > FORGOTTEN_AFTER {
+            return None;
+        }
+        let measure = self.measure(&refusals, now)?;
+        let old = self.learned;
+        let refused = old.map_or(f64::INFINITY, |old| old.rate());
+        let ceiling = match old {
+            None if measure.taken > 0.0 => measure.per_sec(),
+            None => FIRST_GUESS,
+            // The old rate was borne as long as it was held; it is what came after that was too much.
+            Some(old) if old.is_probing() => measure.per_sec().max(old.ceiling),
+            Some(old) => {
+                // Of an even pace, up to one request is cut off at the span's edge. A few refusals may be chance, many not.
+                let edge = if old.busy > 2.0 { 0.5 } else { 0.0 };
+                let taken = (measure.taken + edge) / measure.span.as_secs_f64();
+                taken.max(old.rate() * 0.5f64.powi(i32::from(refusals.count)))
             }
-            _ if ceiling < 0.85 * before && before.is_finite() => 3.0,
-            _ => HOLD_SECS,
         };
-        let creep = if ceiling < 0.85 * before && before.is_finite() { 0.05 } else { 0.01 };
-        let mut next = now;
-        while fine
-            && next < now + span
-            && self.fine.sum(next, span) + 1.0 > (ceiling * span.as_secs_f64()).max(1.0)
-        {
-            next += Duration::from_millis(20);
+        let ceiling = ceiling.min(refused).max(SLOWEST);
+        let unsure = measure.taken <= 0.0 || old.is_some() && ceiling < UNSURE * refused;
+        let hold = match old {
+            Some(old) if (ceiling / old.ceiling - 1.0).abs() <= SAME => {
+                (2.0 * old.hold.max(5.0)).min(LONGEST_HOLD)
+            }
+            _ if unsure => UNSURE_HOLD,
+            _ => HOLD,
+        };
+        let creep = if unsure { UNSURE_CREEP } else { CREEP };
+        let next = self.room(ceiling, measure.span, now);
+        self.learned = Some(Learned { ceiling, hold, creep, busy: 0.0, next, since: now, measure });
+        let crowd = old.is_some() && self.borne > 0 && refusals.level > self.borne;
+        if refusals.level <= self.borne {
+            // Fewer than ever are borne now, or it is not the number that counts.
+            self.borne = refusals.level.max(self.borne - self.borne / 10);
         }
-        #[cfg(test)]
-        if std::env::var("TRACE").is_ok() {
-            println!(
-                "   learn before={before:.2} taken={taken} span={span:?} measured={measured:.2} n={} -> ceiling {ceiling:.2} hold {hold_secs} asked {:?}",
-                refusals.count, refusals.asked
-            );
-        }
-        self.learned = Some(Learned {
-            ceiling,
-            hold_secs,
-            creep,
-            busy_secs: 0.0,
-            next,
-            since: now,
-            span,
-            until: last_sent,
-            borne: 0,
-        });
         crowd.then(|| refusals.level.saturating_sub(1))
+    }
+
+    /// What the server took while it refused.
+    fn measure(&self, refusals: &Refusals, now: Instant) -> Option<Measure> {
+        let span = LEAST_SPAN.max(refusals.asked);
+        let (span, end) = if self.learned.is_none() {
+            // A volley: what came together with the first that was refused, and in the span before.
+            (span + TOGETHER, refusals.first_sent + TOGETHER)
+        } else {
+            // A request that was sent later than a refusal takes to come may still be refused.
+            let decided = now.checked_sub(refusals.delay).unwrap_or(now).max(refusals.first_sent);
+            let end = self.last_sent?.min(decided);
+            (span.max(end.saturating_duration_since(refusals.first_sent)), end)
+        };
+        let taken = self.sends.sum(end, span.min(MOST_SPAN), now).max(0.0);
+        let span = if self.learned.is_none() { span - TOGETHER } else { span };
+        Some(Measure { taken, span: span.min(MOST_SPAN), end })
+    }
+
+    /// When a server that takes `rate` per second has room again: where it did not say so itself, a volley keeps it busy
+    /// until the span it was sent in is over.
+    fn room(&self, rate: f64, span: Duration, now: Instant) -> Instant {
+        let most = (rate * span.as_secs_f64()).max(1.0);
+        let mut at = now;
+        while span < FINE_SPAN && at < now + span && self.sends.fine.sum(at, span) + 1.0 > most {
+            at += FINE_SLOT;
+        }
+        at
     }
 
     /// The learned rate, per second.
@@ -237,3 +278,17 @@ impl Pace {
         self.learned.as_ref().map(Learned::rate)
     }
 }
+
+impl Learned {
+    /// A request that was in flight when the lesson was learned, and was counted as taken, has been refused after all.
+    fn correct(&mut self, sent: Instant) {
+        if sent <= self.measure.end && sent + self.measure.span >= self.measure.end {
+            self.measure.taken -= 1.0;
+            let measured = self.measure.per_sec().max(0.5 * self.ceiling).max(SLOWEST);
+            self.ceiling = self.ceiling.min(measured);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
