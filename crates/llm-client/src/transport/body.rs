@@ -111,6 +111,9 @@ impl Body {
 
     /// The next piece as it came over the wire.
     fn poll_raw(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if self.lease.is_none() {
+            return Poll::Ready(None);
+        }
         loop {
             match Pin::new(&mut self.incoming).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
@@ -127,9 +130,7 @@ impl Body {
                     return Poll::Ready(Some(Err(fault::broken_body(&self.host.origin, error))));
                 }
                 Poll::Ready(None) => {
-                    if let Some(lease) = self.lease.take() {
-                        lease.finish();
-                    }
+                    self.release();
                     return Poll::Ready(None);
                 }
                 Poll::Pending => {
@@ -142,10 +143,14 @@ impl Body {
 
     /// Gives the connection back as soon as the last byte is known to be read.
     fn release_at_end(&mut self) {
-        if self.incoming.is_end_stream()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.finish();
+        if self.incoming.is_end_stream() {
+            self.release();
+        }
+    }
+
+    fn release(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.finish(self.watch.take_sleep());
         }
     }
 

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use llm_types::Error;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
+use tokio::time::Sleep;
 
 use super::connect::Stream;
 use super::fault::{HeadFlood, find, no_answer};
@@ -38,8 +39,8 @@ pub(super) struct Http1 {
     sender: http1::SendRequest<Full<Bytes>>,
     signs: Arc<Signs>,
     driver: AbortHandle,
-    /// Whether an exchange has been on it.
-    pub(super) used: bool,
+    /// A timer for the exchanges on it.
+    pub(super) sleep: Option<Pin<Box<Sleep>>>,
 }
 
 impl Http1 {
@@ -59,7 +60,7 @@ impl Http1 {
             // A failure is told to whoever waits for an answer or reads a body.
             let _ = connection.await;
         });
-        Ok(Self { sender, signs, driver: driver.abort_handle(), used: false })
+        Ok(Self { sender, signs, driver: driver.abort_handle(), sleep: None })
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -80,7 +81,6 @@ impl Http1 {
         request: Request<Full<Bytes>>,
         max_head: u64,
     ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
-        self.used = true;
         self.signs.request_begins(max_head);
         self.sender.send_request(request)
     }

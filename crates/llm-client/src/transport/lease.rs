@@ -1,5 +1,6 @@
 //! A connection while one exchange is on it. However the exchange ends, the connection finds its way.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -9,6 +10,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::runtime::Handle;
+use tokio::time::Sleep;
 
 use super::connection::{Http1, Http2};
 use super::pool::Host;
@@ -90,8 +92,20 @@ impl Lease {
         self.host.found_stale(stream);
     }
 
-    /// The whole answer has been read. The connection goes back as soon as it can take the next request.
-    pub(super) fn finish(mut self) {
+    /// The timer of the exchange before.
+    pub(super) fn take_sleep(&mut self) -> Option<Pin<Box<Sleep>>> {
+        match self.conn.as_mut()? {
+            Conn::Http1(conn) => conn.sleep.take(),
+            Conn::Http2 { .. } => None,
+        }
+    }
+
+    /// The whole answer has been read. The connection goes back as soon as it can take the next request, with the timer
+    /// for the next exchange.
+    pub(super) fn finish(mut self, sleep: Option<Pin<Box<Sleep>>>) {
+        if let Some(Conn::Http1(conn)) = &mut self.conn {
+            conn.sleep = sleep;
+        }
         match &mut self.conn {
             Some(Conn::Http1(conn)) if conn.is_closed() => {}
             Some(Conn::Http1(conn)) if !conn.is_ready() => {

@@ -16,6 +16,7 @@ mod exchange;
 mod fault;
 mod lease;
 mod origin;
+mod outgoing;
 mod pool;
 mod proxy;
 mod safety;
@@ -27,6 +28,7 @@ mod tunnel;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -38,7 +40,7 @@ use llm_types::Error;
 pub use self::body::Body;
 use self::connect::Connector;
 pub use self::endpoint::Endpoint;
-use self::origin::{Key, Origin};
+use self::origin::{Fnv, Key, Origin};
 use self::pool::{Asked, Common, Host};
 use self::proxy::Proxies;
 pub use self::proxy::ProxyEnv;
@@ -60,9 +62,11 @@ pub struct Transport(Arc<Inner>);
 struct Inner {
     common: Arc<Common>,
     proxies: Proxies,
-    hosts: RwLock<HashMap<Key, Arc<Host>>>,
+    hosts: RwLock<Hosts>,
     closed: AtomicBool,
 }
+
+type Hosts = HashMap<Key, Arc<Host>, BuildHasherDefault<Fnv>>;
 
 /// What the settings do not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -226,15 +230,15 @@ impl Transport {
         stats
     }
 
-    fn hosts(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Key, Arc<Host>>> {
+    fn hosts(&self) -> std::sync::RwLockReadGuard<'_, Hosts> {
         self.0.hosts.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn host(&self, uri: &http::Uri) -> Result<Arc<Host>, Error> {
-        let key = Key::of(uri)?;
-        if let Some(host) = self.hosts().get(&key) {
-            return Ok(Arc::clone(host));
+        if let Some(host) = Key::of(uri).and_then(|key| self.hosts().get(&key).map(Arc::clone)) {
+            return Ok(host);
         }
+        let key = Key::checked(uri)?;
         if self.0.closed.load(Relaxed) {
             return Err(pool::closed());
         }

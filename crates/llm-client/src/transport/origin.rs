@@ -1,9 +1,10 @@
 //! Scheme, host and port of a request: what connections are shared by.
 
 use std::fmt;
+use std::hash::Hasher;
 use std::sync::Arc;
 
-use http::uri::{Authority, Scheme, Uri};
+use http::uri::{self, Authority, PathAndQuery, Scheme, Uri};
 use http::{HeaderValue, header};
 use llm_types::{Error, ErrorKind};
 
@@ -27,21 +28,47 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// The key of a URL that may not be one of ours. Good for finding what [`checked`](Self::checked) let in.
+    pub(super) fn of(uri: &Uri) -> Option<Self> {
+        Some(Self { https: uri.scheme() == Some(&Scheme::HTTPS), authority: uri.authority()?.clone() })
+    }
+
     /// # Errors
     /// [`ErrorKind::Config`] for a URL that is not `http(s)://host…`, or one that holds a user name.
-    pub(super) fn of(uri: &Uri) -> Result<Self, Error> {
+    pub(super) fn checked(uri: &Uri) -> Result<Self, Error> {
         let wrong = |what| Err(Error::new(ErrorKind::Config, format!("the URL of a request {what}")));
-        let https = match uri.scheme() {
-            Some(scheme) if *scheme == Scheme::HTTPS => true,
-            Some(scheme) if *scheme == Scheme::HTTP => false,
-            _ => return wrong("begins with neither http:// nor https://"),
-        };
-        match uri.authority() {
-            Some(authority) if authority.host().is_empty() => wrong("names no host"),
-            Some(authority) if authority.as_str().contains('@') => wrong("holds a user name"),
-            Some(authority) => Ok(Self { https, authority: authority.clone() }),
+        let scheme = uri.scheme();
+        if scheme != Some(&Scheme::HTTPS) && scheme != Some(&Scheme::HTTP) {
+            return wrong("begins with neither http:// nor https://");
+        }
+        match Self::of(uri) {
+            Some(key) if key.authority.host().is_empty() => wrong("names no host"),
+            Some(key) if key.authority.as_str().contains('@') => wrong("holds a user name"),
+            Some(key) => Ok(key),
             None => wrong("names no host"),
         }
+    }
+}
+
+/// Cheaper than the standard hasher for a handful of short keys, which come from the user's own settings.
+#[derive(Clone, Copy)]
+pub(super) struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -64,6 +91,16 @@ impl Origin {
 
     pub(super) fn uri(&self) -> &Uri {
         &self.0.uri
+    }
+
+    /// The whole URL of a request.
+    pub(super) fn with_target(&self, target: PathAndQuery) -> Uri {
+        let mut parts = uri::Parts::default();
+        parts.scheme = Some(if self.is_https() { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority = Some(self.0.key.authority.clone());
+        parts.path_and_query = Some(target);
+        // All three are there, which is all that can be wrong.
+        Uri::from_parts(parts).unwrap_or_default()
     }
 
     /// The value of the `Host` header.

@@ -522,9 +522,12 @@ impl Host {
         state.sweeping = true;
         // A runtime that is shutting down drops the task here, under the lock: it must hold nothing that calls back.
         let host = Arc::downgrade(self);
+        // Nothing is due before that; under load a connection is idle for moments only.
+        let mut next = Some(clock::after(clock::now(), self.common.limits.pool_idle));
         let task = runtime.spawn(async move {
-            while let Some(next) = host.upgrade().and_then(|host| host.sweep()) {
-                clock::sleep_until(next).await;
+            while let Some(at) = next {
+                clock::sleep_until(at).await;
+                next = host.upgrade().and_then(|host| host.sweep());
             }
         });
         state.sweeper = Some(task.abort_handle());

@@ -1,7 +1,8 @@
 //! The timers of one exchange: first byte, idle, attempt.
 //!
 //! One `Sleep` serves an exchange from the request to the end of its body. It is not moved for every piece: a wait only
-//! notes when it would be over, and a `Sleep` that fires early is set to that.
+//! notes when it would be over, and a `Sleep` that fires early is set to that. So it can serve the next exchange on the
+//! same connection without being registered anew.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,21 +14,13 @@ use tokio::time::Sleep;
 use crate::clock::{self, Instant};
 use crate::settings::Timers;
 
-/// A limit and the moment it is reached.
-#[derive(Clone, Copy)]
-struct Due {
-    at: Instant,
-    phase: Phase,
-    limit: Duration,
-}
-
 /// Watches over one exchange.
 pub(super) struct Watch {
     timers: Timers,
-    attempt: Option<Due>,
-    first_byte: Option<Due>,
-    /// The limit of the wait under way.
-    due: Option<Due>,
+    attempt: Option<Instant>,
+    first_byte: Option<Instant>,
+    /// What ends the wait under way.
+    due: Option<(Instant, Phase)>,
     waiting: bool,
     content: bool,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -46,19 +39,30 @@ impl Watch {
         }
     }
 
+    /// Takes a timer that served another exchange. It may still run for that one's limits, which does not matter.
+    pub(super) fn reuse(&mut self, sleep: Option<Pin<Box<Sleep>>>) {
+        if self.sleep.is_none() {
+            self.sleep = sleep;
+        }
+    }
+
+    /// Gives the timer up, for the next exchange.
+    pub(super) fn take_sleep(&mut self) -> Option<Pin<Box<Sleep>>> {
+        self.sleep.take()
+    }
+
     /// The attempt begins: we connect, or a connection is there. Later calls change nothing.
     pub(super) fn attempt_begins(&mut self) {
         if let (None, Some(limit)) = (self.attempt, self.timers.attempt) {
-            self.attempt = Some(Due { at: clock::after(clock::now(), limit), phase: Phase::Attempt, limit });
+            self.attempt = Some(clock::after(clock::now(), limit));
         }
-        self.due = self.attempt;
+        self.due = self.attempt.map(|at| (at, Phase::Attempt));
         self.waiting = self.due.is_some();
     }
 
     /// The request goes out.
     pub(super) fn request_begins(&mut self) {
-        let first = |limit| Due { at: clock::after(clock::now(), limit), phase: Phase::FirstByte, limit };
-        self.first_byte = self.timers.first_byte.map(first);
+        self.first_byte = self.timers.first_byte.map(|limit| clock::after(clock::now(), limit));
         self.waiting = false;
     }
 
@@ -72,26 +76,30 @@ impl Watch {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(Phase, Duration)> {
         if !self.waiting {
             self.waiting = true;
-            let quiet = match (self.content, self.timers.idle) {
-                (false, _) => self.first_byte,
-                (true, Some(limit)) => {
-                    Some(Due { at: clock::after(clock::now(), limit), phase: Phase::Idle, limit })
-                }
-                (true, None) => None,
+            let quiet = match self.timers.idle {
+                _ if !self.content => self.first_byte.map(|at| (at, Phase::FirstByte)),
+                Some(limit) => Some((clock::after(clock::now(), limit), Phase::Idle)),
+                None => None,
             };
-            self.due = [quiet, self.attempt].into_iter().flatten().min_by_key(|due| due.at);
+            let whole = self.attempt.map(|at| (at, Phase::Attempt));
+            self.due = [quiet, whole].into_iter().flatten().min_by_key(|(at, _)| *at);
         }
-        let Some(due) = self.due else { return Poll::Pending };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due.at)));
-        if sleep.deadline() > due.at {
-            sleep.as_mut().reset(due.at);
+        let Some((at, phase)) = self.due else { return Poll::Pending };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+        if sleep.deadline() > at {
+            sleep.as_mut().reset(at);
         }
         loop {
             ready!(sleep.as_mut().poll(cx));
-            if sleep.deadline() >= due.at {
-                return Poll::Ready((due.phase, due.limit));
+            if sleep.deadline() >= at {
+                let limit = match phase {
+                    Phase::FirstByte => self.timers.first_byte,
+                    Phase::Idle => self.timers.idle,
+                    _ => self.timers.attempt,
+                };
+                return Poll::Ready((phase, limit.unwrap_or_default()));
             }
-            sleep.as_mut().reset(due.at);
+            sleep.as_mut().reset(at);
         }
     }
 }

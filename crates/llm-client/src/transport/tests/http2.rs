@@ -239,8 +239,11 @@ async fn timers_and_limits_hold_for_streams_too() {
     let (server, _held) = holding(100).await;
     let transport = speaking(&Settings::default());
     let timers = Timers { first_byte: Some(Duration::from_millis(40)), ..NO_TIMERS };
-    let mut body = soon(transport.send(post(&server.url()), timers)).await.unwrap().body;
-    let error = soon(body.next_chunk()).await.unwrap().unwrap_err();
+    let asked = async {
+        let mut body = transport.send(post(&server.url()), timers).await?.body;
+        body.next_chunk().await.expect("no end")
+    };
+    let error = soon(asked).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout(Phase::FirstByte));
     let many = start(100, |(_, mut answer), _, _| {
         let mut response = Response::new(());

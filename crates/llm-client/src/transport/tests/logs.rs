@@ -34,6 +34,8 @@ fn no_key_and_no_prompt_is_logged() {
     let lines = Lines::default();
     let subscriber =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(lines.clone()).finish();
+    // While there is only one, an event that another test's thread meets first is switched off for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(Lines::default()).finish());
     let _guard = tracing::subscriber::set_default(subscriber);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {

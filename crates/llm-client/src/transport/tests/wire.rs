@@ -184,7 +184,7 @@ async fn each_timer_ends_its_own_wait() {
     for (wire, timers, phase) in [
         (String::new(), Timers { first_byte: short, ..NO_TIMERS }, Phase::FirstByte),
         (head.clone(), Timers { first_byte: short, ..NO_TIMERS }, Phase::FirstByte),
-        (piece.clone(), Timers { first_byte: short, idle: short, ..NO_TIMERS }, Phase::Idle),
+        (piece.clone(), Timers { first_byte: Some(PATIENCE), idle: short, ..NO_TIMERS }, Phase::Idle),
         (String::new(), Timers { attempt: short, ..NO_TIMERS }, Phase::Attempt),
         (piece, Timers { attempt: short, ..NO_TIMERS }, Phase::Attempt),
     ] {
