@@ -12,6 +12,7 @@ use crate::transport::Endpoint;
 mod fixtures;
 mod recorded;
 mod robust;
+mod vendors;
 
 const DIALECT: Dialect = Dialect::OpenAiChat;
 const TARGET: WireTarget<'static> =

@@ -122,7 +122,7 @@ impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for Few<T, N> {
 }
 
 /// Members that a type does not know, null ones left out.
-pub(crate) type Rest<'a> = Few<(Cow<'a, str>, &'a RawValue), 4>;
+pub(crate) type Rest<'a> = Few<(Cow<'a, str>, &'a RawValue), 2>;
 
 /// The name of a member, lent where it has no escapes.
 pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);

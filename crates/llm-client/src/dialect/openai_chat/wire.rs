@@ -31,7 +31,7 @@ wire! {
     struct Choice {
         index: Raw<'a> = "index",
         delta: Said<'a> = "delta",
-        message: Said<'a> = "message",
+        message: Option<Box<Said<'a>>> = "message",
         finish_reason: Text<'a> = "finish_reason",
         native_finish_reason: Text<'a> = "native_finish_reason",
         logprobs: Raw<'a> = "logprobs",
@@ -39,15 +39,16 @@ wire! {
         error: Raw<'a> = "error",
     }
 
-    /// What was said: a message, or a piece of one.
+    /// What was said: a message, or a piece of one. What is rare is kept small, because these are moved around.
     struct Said without "role" {
         content: Content<'a> = "content",
         refusal: Text<'a> = "refusal",
         reasoning_content: Text<'a> = "reasoning_content",
         reasoning: Text<'a> = "reasoning",
         reasoning_details: Few<Raw<'a>, 1> = "reasoning_details",
-        tool_calls: Few<Call<'a>, 1> = "tool_calls",
-        function_call: Function<'a> = "function_call",
+        tool_calls: Few<Call<'a>, 0> = "tool_calls",
+        /// A [`Function`].
+        function_call: Raw<'a> = "function_call",
         audio: Raw<'a> = "audio",
     }
 
@@ -69,7 +70,8 @@ wire! {
         id: Text<'a> = "id",
         kind: Text<'a> = "type",
         function: Function<'a> = "function",
-        custom: Function<'a> = "custom",
+        /// A [`Function`].
+        custom: Raw<'a> = "custom",
     }
 
     /// What is called.

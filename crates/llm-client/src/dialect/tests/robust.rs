@@ -107,7 +107,7 @@ proptest! {
 #[test]
 fn depth_and_size_do_not_crash() {
     for open in ["[", "{\"a\":", "{\"choices\":[", "{\"error\":", "{\"choices\":[{\"message\":{\"x\":["] {
-        let bomb = open.repeat(100_000);
+        let bomb = open.repeat(20_000);
         read_all_ways(bomb.as_bytes());
         read_all_ways(format!("data: {bomb}\n\n").as_bytes());
         let error = DIALECT.decode_chat(bomb.as_bytes(), &TARGET).unwrap_err();

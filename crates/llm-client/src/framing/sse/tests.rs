@@ -42,6 +42,7 @@ fn the_conformance_table_holds_at_every_cut() {
         (b"data: a\n\n", &[message("a")]),
         (b"data:a\r\n\r\n", &[message("a")]),
         (b"data: a\r\r", &[message("a")]),
+        (b"data: a\r\ndata: b\r\n\r\n", &[message("a\nb")]),
         (b"data: a\ndata:  b\n\n", &[message("a\n b")]),
         (b"\xEF\xBB\xBFdata: a\n\n", &[message("a")]),
         (b"\xEF\xBB\xBF\n\xEF\xBB\xBFdata: a\n\n", &[]),

@@ -89,8 +89,10 @@ impl ChoiceState {
     pub(super) fn take(&mut self, choice: Choice<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
         let Choice { delta, message, finish_reason, native_finish_reason, logprobs, rest, .. } = choice;
         // Some servers send the message so far beside each delta. It counts where there is nothing else.
-        let first = if shared.whole { message.present } else { !delta.present && !self.begun };
-        let said = if first { message } else { delta };
+        let said = match message {
+            Some(message) if message.present && (shared.whole || !delta.present && !self.begun) => *message,
+            _ => delta,
+        };
         self.begun |= said.present;
         let from = out.len();
         if let Some(logprobs) = logprobs.some().filter(|raw| says_something(raw)) {
@@ -180,7 +182,7 @@ impl ChoiceState {
         for (place, call) in said.tool_calls.into_iter().enumerate().filter(|(_, call)| call.present) {
             self.call(call, (place, of), shared.head, out);
         }
-        if said.function_call.present {
+        if said.function_call.some().is_some() {
             self.old_call(said.function_call, shared.head, out);
         }
         if said.audio.some().is_some() {
@@ -338,8 +340,10 @@ impl ChoiceState {
     }
 
     fn call(&mut self, call: Call<'_>, place: (usize, usize), head: &Head, out: &mut Vec<StreamEvent>) {
-        let custom = call.custom.present || call.kind.as_str() == "custom";
-        let called = if call.custom.present { call.custom } else { call.function };
+        let mut scratch = String::new();
+        let free = call.custom.read::<Function<'_>>(&mut scratch, &mut self.repaired);
+        let custom = free.is_some() || call.kind.as_str() == "custom";
+        let called = free.unwrap_or(call.function);
         let arguments = if called.arguments.some().is_some() { called.arguments } else { called.input };
         let mut replay = Vec::new();
         for (name, raw) in call.rest.into_iter().chain(called.rest) {
@@ -358,7 +362,9 @@ impl ChoiceState {
     }
 
     /// The form before tools: one call, without an id.
-    fn old_call(&mut self, call: Function<'_>, head: &Head, out: &mut Vec<StreamEvent>) {
+    fn old_call(&mut self, call: Raw<'_>, head: &Head, out: &mut Vec<StreamEvent>) {
+        let mut scratch = String::new();
+        let call = call.read::<Function<'_>>(&mut scratch, &mut self.repaired).unwrap_or_default();
         let arguments = call.arguments.to_text(&mut self.repaired);
         let name = call.name.some();
         if name.is_some() || arguments.as_ref().is_some_and(|text| !text.is_empty()) {

@@ -497,6 +497,16 @@ fn usage_is_taken_from_wherever_it_stands_and_never_summed() {
 }
 
 #[test]
+fn the_same_usage_is_given_once() {
+    let usage = r#""usage":{"prompt_tokens":9,"completion_tokens":2}"#;
+    let end =
+        format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"x"}},"finish_reason":"stop"}}],{usage}}}"#);
+    let (events, result) = read(&body(&[&end, &format!(r#"{{"choices":[],{usage}}}"#), "[DONE]"]), &TARGET);
+    result.unwrap();
+    assert_eq!(events.iter().filter(|event| matches!(event, StreamEvent::Usage(_))).count(), 1);
+}
+
+#[test]
 fn what_the_ledger_has_no_place_for_is_kept_beside_it() {
     let response = answer(&[
         &chunk(r#"{"content":"x"}"#, "stop"),
