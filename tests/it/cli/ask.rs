@@ -57,7 +57,10 @@ async fn a_prompt_that_is_not_there_is_asked_for() {
 async fn a_slip_in_a_command_is_not_sent_and_two_dashes_send_it() {
     let (llm, server) = (Llm::new(), MockServer::start().await);
     let url = server.base_url();
-    llm.run(&["batc", "x", "--base-url", &url]).await.exits(2).says(&["did you mean `batch`?", "llm -- batc"]);
+    llm.run(&["batc", "x", "--base-url", &url])
+        .await
+        .exits(2)
+        .says(&["did you mean `batch`?", "llm -- batc"]);
     llm.run(&["--base-url", &url, "-m", "x", "modles"]).await.exits(2).says(&["did you mean `models`?"]);
     assert_eq!(server.counts().total, 0);
     let ran = llm.run(&["--base-url", &url, "-m", "x", "--", "batc", "x"]).await.exits(0);
@@ -81,20 +84,38 @@ async fn json_is_one_object_with_the_promised_names() {
     let (llm, server) = (Llm::new(), MockServer::start().await);
     let url = server.base_url();
     let names = [
-        "attempt_log", "attempts", "cost", "error", "finish_reason", "first_token_ms", "latency_ms", "model",
-        "native_finish_reason", "reasoning", "refusal", "response_model", "text", "tool_calls", "usage", "v",
+        "attempt_log",
+        "attempts",
+        "cost",
+        "error",
+        "finish_reason",
+        "first_token_ms",
+        "latency_ms",
+        "model",
+        "native_finish_reason",
+        "reasoning",
+        "refusal",
+        "response_model",
+        "text",
+        "tool_calls",
+        "usage",
+        "v",
         "warnings",
     ];
     for stream in ["--stream", "--no-stream"] {
         server.push(Reply::error(503).header("retry-after-ms", "1"));
         server.push(Reply::text("four").reasoning("two and two"));
-        let args = ["--json", stream, "--base-url", &url, "-m", "gpt-x", "2+2?", "--set", "backoff_base_ms=1"];
+        let args =
+            ["--json", stream, "--base-url", &url, "-m", "gpt-x", "2+2?", "--set", "backoff_base_ms=1"];
         let json = llm.run(&args).await.exits(0).json();
         let mut found: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
         found.sort_unstable();
         assert_eq!(found, names);
         assert_eq!((json["v"].as_u64(), json["text"].as_str()), (Some(1), Some("four")));
-        assert_eq!((json["reasoning"].as_str(), json["finish_reason"].as_str()), (Some("two and two"), Some("stop")));
+        assert_eq!(
+            (json["reasoning"].as_str(), json["finish_reason"].as_str()),
+            (Some("two and two"), Some("stop"))
+        );
         assert!(json["cost"].is_null() && json["error"].is_null() && json["refusal"].is_null());
         assert!(json["usage"]["input_tokens"].as_u64().is_some(), "{json}");
         assert_eq!(json["attempts"], 2, "{json}");
@@ -115,7 +136,10 @@ async fn an_answer_that_breaks_off_is_kept_and_is_an_error() {
     server.push(Reply::text("one two three").no_end());
     let ran = llm.run(&[&at[..], &["--json", "--errors", "json"]].concat()).await.exits(6);
     let json = ran.json();
-    assert_eq!((json["text"].as_str(), json["error"]["kind"].as_str()), (Some("one two three"), Some("truncated")));
+    assert_eq!(
+        (json["text"].as_str(), json["error"]["kind"].as_str()),
+        (Some("one two three"), Some("truncated"))
+    );
     let error: serde_json::Value = serde_json::from_str(&ran.err).expect("one object on stderr");
     assert_eq!((error["kind"].as_str(), error["retryable"].as_bool()), (Some("truncated"), Some(true)));
     assert_eq!(server.counts().total, 2, "nothing is repeated after content");

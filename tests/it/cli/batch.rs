@@ -31,7 +31,10 @@ async fn every_row_is_answered_and_a_second_run_sends_nothing() {
     assert_eq!(server.counts().total, 30);
     let ran = llm.run(&["batch", "run", "in.jsonl", "--json"]).await.exits(0).says(&["30 restored"]);
     let json = ran.json();
-    assert_eq!((json["v"].as_u64(), json["restored"].as_u64(), json["new"].as_u64()), (Some(1), Some(30), Some(0)));
+    assert_eq!(
+        (json["v"].as_u64(), json["restored"].as_u64(), json["new"].as_u64()),
+        (Some(1), Some(30), Some(0))
+    );
     assert_eq!(server.counts().total, 30);
     llm.run(&["batch", "verify", "in.jsonl", "in.output.jsonl"]).await.exits(0);
 }
@@ -44,7 +47,8 @@ async fn resume_says_what_was_skipped_what_is_retried_and_what_is_new() {
     // One row fails for the moment, one for good.
     server.push(Reply::error(400));
     server.push(Reply::error(500));
-    let args = ["batch", "in.jsonl", "-o", "out.jsonl", "-c", "1", "--max-retries", "0", "--max-outage", "30s"];
+    let args =
+        ["batch", "in.jsonl", "-o", "out.jsonl", "-c", "1", "--max-retries", "0", "--max-outage", "30s"];
     llm.run(&args).await.exits(9).says(&["invalid_request"]);
     llm.write("in.jsonl", &rows(5));
     let ran = llm.run(&args).await.exits(9).says(&["restored", "new"]);
@@ -89,7 +93,10 @@ async fn outputs_that_cannot_or_must_not_be_written_are_left_alone() {
     llm.run(&["batch", "in.jsonl", "-o", "in.jsonl"]).await.exits(2).says(&["in.jsonl"]);
     llm.run(&["batch", "in.jsonl", "-o", "./sub/../in.jsonl"]).await;
     assert_eq!(llm.read("in.jsonl"), before);
-    llm.run(&["batch", "in.jsonl", "-o", "no/such/folder/out.jsonl"]).await.exits(8).says(&["no/such/folder", "No such file"]);
+    llm.run(&["batch", "in.jsonl", "-o", "no/such/folder/out.jsonl"])
+        .await
+        .exits(8)
+        .says(&["no/such/folder", "No such file"]);
     std::fs::create_dir(llm.path("folder")).unwrap();
     let ran = llm.run(&["batch", "in.jsonl", "-o", "folder"]).await;
     assert!(matches!(ran.code, 2 | 8), "{ran:?}");
@@ -109,7 +116,9 @@ async fn the_output_of_another_job_is_refused_with_the_difference() {
     llm.write("in.jsonl", &rows(3));
     llm.run(&["batch", "in.jsonl", "-o", "out.jsonl", "-s", "Be brief."]).await.exits(0);
     let before = llm.read("out.jsonl");
-    for (args, part) in [(&["-s", "Be long."][..], "system"), (&["-s", "Be brief.", "-t", "0.5"], "parameters")] {
+    for (args, part) in
+        [(&["-s", "Be long."][..], "system"), (&["-s", "Be brief.", "-t", "0.5"], "parameters")]
+    {
         let args = [&["batch", "in.jsonl", "-o", "out.jsonl"], args].concat();
         llm.run(&args).await.exits(5).says(&[part, "--on-change"]);
     }
@@ -151,7 +160,10 @@ async fn settings_reach_every_request_and_names_their_records() {
     let args = ["batch", "in.jsonl", "-s", "S", "-t", "0.25", "--max-tokens", "7", "--id-field", "ref"];
     llm.run(&args).await.exits(0);
     let body = server.requests().pop().unwrap().json();
-    assert_eq!((body["temperature"].as_f64(), body["messages"][0]["content"].as_str()), (Some(0.25), Some("S")));
+    assert_eq!(
+        (body["temperature"].as_f64(), body["messages"][0]["content"].as_str()),
+        (Some(0.25), Some("S"))
+    );
     assert_eq!(body["max_tokens"].as_u64().or(body["max_completion_tokens"].as_u64()), Some(7));
     assert_eq!(llm.records("in.output.jsonl")[0]["id"], "r-1");
 }
@@ -198,7 +210,18 @@ async fn a_dead_key_stops_the_run_and_the_next_one_goes_on() {
 async fn a_server_that_is_not_there_ends_the_run_without_row_errors() {
     let llm = Llm::new();
     llm.write("in.jsonl", &rows(5));
-    let args = ["batch", "in.jsonl", "-m", "m", "--base-url", "http://127.0.0.1:1/v1", "--max-retries", "1", "--set", "backoff_base_ms=1"];
+    let args = [
+        "batch",
+        "in.jsonl",
+        "-m",
+        "m",
+        "--base-url",
+        "http://127.0.0.1:1/v1",
+        "--max-retries",
+        "1",
+        "--set",
+        "backoff_base_ms=1",
+    ];
     llm.run(&args).await.exits(6).says(&["127.0.0.1:1"]);
     assert!(!llm.path("in.output.jsonl").exists() || llm.read("in.output.jsonl").is_empty());
 }

@@ -18,11 +18,26 @@ async fn each_refusal_of_a_server_has_its_code_and_its_words() {
     let url = server.base_url();
     let llm = Llm::new();
     for (reply, code, kind, said) in [
-        (refusal(401, "invalid_request_error", "invalid_api_key", "Incorrect API key."), 4, "authentication", "Incorrect API key."),
+        (
+            refusal(401, "invalid_request_error", "invalid_api_key", "Incorrect API key."),
+            4,
+            "authentication",
+            "Incorrect API key.",
+        ),
         (refusal(403, "x", "x", "Not for you."), 4, "permission_denied", "Not for you."),
         (refusal(402, "x", "x", "No money."), 4, "quota_exhausted", "No money."),
-        (refusal(429, "insufficient_quota", "insufficient_quota", "Quota gone."), 4, "quota_exhausted", "Quota gone."),
-        (refusal(404, "invalid_request_error", "model_not_found", "No such model."), 3, "model_not_found", "No such model."),
+        (
+            refusal(429, "insufficient_quota", "insufficient_quota", "Quota gone."),
+            4,
+            "quota_exhausted",
+            "Quota gone.",
+        ),
+        (
+            refusal(404, "invalid_request_error", "model_not_found", "No such model."),
+            3,
+            "model_not_found",
+            "No such model.",
+        ),
         (Reply::body(404, "nothing here"), 3, "not_found", "404"),
         (refusal(429, "x", "rate_limit_exceeded", "Slow down."), 6, "rate_limited", "Slow down."),
         (refusal(500, "x", "x", "Oops."), 6, "server", "Oops."),
@@ -37,7 +52,8 @@ async fn each_refusal_of_a_server_has_its_code_and_its_words() {
         for stream in ["--stream", "--no-stream"] {
             server.push(reply.clone());
             let args = ["ask", "hi", "--base-url", &url, "-m", "x", "--max-retries", "0", stream];
-            let ran = llm.run(&args).await.exits(code).says(&["error: ", said, "127.0.0.1", "attempt 1 of 1"]);
+            let ran =
+                llm.run(&args).await.exits(code).says(&["error: ", said, "127.0.0.1", "attempt 1 of 1"]);
             assert_eq!(ran.out, "", "{kind}");
             assert!(!ran.err.contains("<html>") && ran.err.lines().count() <= 4, "{}", ran.err);
 
@@ -67,10 +83,18 @@ async fn a_server_that_is_not_there_is_named() {
 #[tokio::test]
 async fn a_missing_key_says_which_variable_to_set() {
     let llm = Llm::new();
-    llm.run(&["-m", "openai/gpt-4.1-mini", "hi"]).await.exits(4).says(&["OPENAI_API_KEY"]).never_says(&["attempt"]);
+    llm.run(&["-m", "openai/gpt-4.1-mini", "hi"])
+        .await
+        .exits(4)
+        .says(&["OPENAI_API_KEY"])
+        .never_says(&["attempt"]);
     llm.run(&["-m", "openai/gpt-4.1-mini", "hi", "--json"]).await.exits(4);
     let llm = Llm::new().variable("OPENAI_API_KEY", "sk-with space");
-    llm.run(&["-m", "openai/gpt-4.1-mini", "hi"]).await.exits(2).says(&["OPENAI_API_KEY", "space"]).never_says(&["sk-with"]);
+    llm.run(&["-m", "openai/gpt-4.1-mini", "hi"])
+        .await
+        .exits(2)
+        .says(&["OPENAI_API_KEY", "space"])
+        .never_says(&["sk-with"]);
 }
 
 #[tokio::test]
@@ -99,7 +123,9 @@ async fn a_wrong_address_is_a_usage_error() {
         llm.run(&["hi", "--base-url", url, "-m", "x"]).await.exits(2).never_says(&["attempt"]);
     }
     // A key is not sent to another machine in the clear.
-    let ran = llm.run(&["hi", "--base-url", "http://llm.invalid/v1", "-m", "x", "--api-key", "sk-canary-1234567"]).await;
+    let ran = llm
+        .run(&["hi", "--base-url", "http://llm.invalid/v1", "-m", "x", "--api-key", "sk-canary-1234567"])
+        .await;
     ran.exits(2).says(&["allow_http"]).never_says(&["sk-canary"]);
 }
 
@@ -142,12 +168,17 @@ async fn a_key_is_never_shown_not_even_in_the_most_detailed_log() {
     for verbose in ["-v", "-vv", "-vvv"] {
         // A server that says the key aloud.
         server.push(refusal(401, "x", "x", &format!("Bad key {KEY}!")));
-        let ran = llm.run(&["ask", "hi", "-m", "x", "--api-key", KEY, verbose]).await.exits(4).says(&["Bad key"]);
+        let ran =
+            llm.run(&["ask", "hi", "-m", "x", "--api-key", KEY, verbose]).await.exits(4).says(&["Bad key"]);
         assert!(!ran.err.contains(KEY), "{}", ran.err);
         assert!(server.requests().pop().unwrap().key() == Some(KEY));
     }
     // In the argument list other users can see it.
-    llm.run(&["ask", "hi", "-m", "x", "--api-key", KEY]).await.exits(0).says(&["LLM_RS_API_KEY"]).never_says(&[KEY]);
+    llm.run(&["ask", "hi", "-m", "x", "--api-key", KEY])
+        .await
+        .exits(0)
+        .says(&["LLM_RS_API_KEY"])
+        .never_says(&[KEY]);
     let llm = llm.variable("LLM_RS_API_KEY", KEY);
     let ran = llm.run(&["ask", "hi", "-m", "x"]).await.exits(0);
     assert_eq!(ran.err, "");
@@ -158,7 +189,9 @@ async fn a_key_is_never_shown_not_even_in_the_most_detailed_log() {
 async fn each_level_of_detail_shows_what_it_says_and_no_more() {
     let server = MockServer::start().await;
     let llm = Llm::new().variable("LLM_RS_BASE_URL", &server.base_url());
-    let run = async |verbose: &str| llm.run(&["ask", "prompt-canary", "-m", "x", "--no-stream", verbose]).await.exits(0);
+    let run = async |verbose: &str| {
+        llm.run(&["ask", "prompt-canary", "-m", "x", "--no-stream", verbose]).await.exits(0)
+    };
     let plain = run("-v").await.says(&["POST", "/v1/chat/completions", "200"]);
     assert!(!plain.err.contains("prompt-canary") && !plain.err.contains("content-type"), "{}", plain.err);
     let headers = run("-vv").await.says(&["content-type"]);
@@ -185,8 +218,12 @@ async fn a_server_cannot_forge_lines_or_steer_a_terminal() {
 #[tokio::test]
 async fn a_backtrace_is_shown_to_nobody() {
     let llm = Llm::new().variable("RUST_BACKTRACE", "full").variable("RUST_LIB_BACKTRACE", "1");
-    let with = llm.run(&["hi", "--base-url", "http://127.0.0.1:1/v1", "-m", "x", "--max-retries", "0"]).await.exits(6);
-    let without = Llm::new().run(&["hi", "--base-url", "http://127.0.0.1:1/v1", "-m", "x", "--max-retries", "0"]).await;
+    let with = llm
+        .run(&["hi", "--base-url", "http://127.0.0.1:1/v1", "-m", "x", "--max-retries", "0"])
+        .await
+        .exits(6);
+    let without =
+        Llm::new().run(&["hi", "--base-url", "http://127.0.0.1:1/v1", "-m", "x", "--max-retries", "0"]).await;
     assert_eq!(with.err, without.err);
 }
 

@@ -36,7 +36,9 @@ async fn every_command_explains_itself_with_examples_codes_and_variables() {
         assert!(top.contains(&format!("\n  {command} ")), "{command} is not in: {top}");
         for args in [&[command, "--help"][..], &["help", command]] {
             let help = llm.run(args).await.exits(0).out;
-            for text in ["Usage: llm", "Examples:", "Exit codes:", "LLM_RS_ERRORS", "LLM_RS_COLOR", "LLM_RS_VERBOSE"] {
+            for text in
+                ["Usage: llm", "Examples:", "Exit codes:", "LLM_RS_ERRORS", "LLM_RS_COLOR", "LLM_RS_VERBOSE"]
+            {
                 assert!(help.contains(text), "`{text}` is missing in the help of {command}: {help}");
             }
             assert!(help.lines().count() < 70, "the help of {command} is long");
@@ -98,11 +100,17 @@ async fn test_goes_step_by_step_and_says_what_failed() {
     let ran = llm.run(&args).await.exits(0);
     assert!(ran.out.contains("model list") && ran.out.contains("chat"), "{}", ran.out);
     let json = llm.run(&[&args[..], &["--json"]].concat()).await.exits(0).json();
-    assert_eq!((json["ok"].as_bool(), json["chat"]["ok"].as_bool(), json["models"]["ok"].as_bool()), (Some(true), Some(true), Some(true)));
+    assert_eq!(
+        (json["ok"].as_bool(), json["chat"]["ok"].as_bool(), json["models"]["ok"].as_bool()),
+        (Some(true), Some(true), Some(true))
+    );
     server.push_to("/v1/chat/completions", Reply::error(401));
     let ran = llm.run(&args).await.exits(4);
     assert!(ran.out.contains("failed"), "{}", ran.out);
-    let ran = llm.run(&["test", "--base-url", "http://127.0.0.1:1/v1", "-m", "x", "--max-retries", "0"]).await.exits(6);
+    let ran = llm
+        .run(&["test", "--base-url", "http://127.0.0.1:1/v1", "-m", "x", "--max-retries", "0"])
+        .await
+        .exits(6);
     assert!(ran.out.contains("refused"), "{}", ran.out);
     // A server without a list is fine when it answers.
     server.push_to("/v1/models", Reply::body(404, "{}"));
@@ -114,7 +122,8 @@ async fn test_goes_step_by_step_and_says_what_failed() {
 async fn mock_prints_its_address_and_serves_until_a_signal() {
     let llm = Llm::new();
     llm.write("script.jsonl", "{\"text\":\"scripted\"}\n");
-    let mut child = llm.start(&["mock", "-p", "0", "--script", "script.jsonl", "--log", "log.jsonl", "-d", "0.01"]);
+    let mut child =
+        llm.start(&["mock", "-p", "0", "--script", "script.jsonl", "--log", "log.jsonl", "-d", "0.01"]);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let url = lines.next_line().await.unwrap().expect("an address");
     assert!(url.starts_with("http://127.0.0.1:") && url.ends_with("/v1"), "{url}");

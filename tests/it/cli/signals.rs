@@ -33,7 +33,10 @@ async fn a_signal_ends_a_call_with_its_code_and_keeps_what_came() {
             let ran = finish(child).await.exits(code);
             if json {
                 let json = ran.json();
-                assert_eq!((json["text"].as_str(), json["error"]["kind"].as_str()), (Some("partial"), Some("cancelled")));
+                assert_eq!(
+                    (json["text"].as_str(), json["error"]["kind"].as_str()),
+                    (Some("partial"), Some("cancelled"))
+                );
             } else {
                 assert_eq!((seen + &ran.out, ran.err), ("partial".to_owned(), String::new()));
             }

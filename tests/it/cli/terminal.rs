@@ -24,11 +24,15 @@ async fn on_terminal(llm: &Llm, args: &str) -> Option<Ran> {
 #[tokio::test]
 async fn a_model_never_controls_the_terminal() {
     let (llm, server) = (Llm::new().variable("NO_COLOR", "1"), MockServer::start().await);
-    let event = |text: &str| format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+    let event = |text: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
+    };
     let pieces = [r"a\u001b", r"]52;c;Zm9v\u0007", r"\u009b2J\u202e b", r"\tc\u007f"];
     let body: String = pieces.iter().map(|piece| event(piece)).collect();
     server.push(Reply::sse(body + "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"));
-    let Some(ran) = on_terminal(&llm, &format!("ask q --no-stdin -m x --base-url {}", server.base_url())).await else {
+    let Some(ran) =
+        on_terminal(&llm, &format!("ask q --no-stdin -m x --base-url {}", server.base_url())).await
+    else {
         return;
     };
     let ran = ran.exits(0);

@@ -3,6 +3,7 @@
 use llm_types::{Message, ReasoningEffort, ReasoningSetting, Role, ToolCall};
 
 use super::*;
+use crate::transport::Endpoint;
 
 const SYSTEM_ONLY: Quirks = Quirks {
     token_limit: TokenLimit::MaxTokens,
@@ -329,10 +330,11 @@ fn failed_calls_are_what_the_table_says() {
 
 #[test]
 fn deployments_have_their_own_address_and_header() {
-    let base = DIALECT.base_url("https://res.openai.azure.com/openai").unwrap();
+    let given = Endpoint::parse("https://res.openai.azure.com/openai").unwrap();
+    let base = given.with_path(DIALECT.base_path(given.path())).unwrap();
     let encoded = DIALECT.encode_chat(&ChatRequest::user("hi"), &target(&AZURE), false).unwrap();
     assert_eq!(
-        base.url_of(&encoded),
+        base.join(&encoded.path, encoded.query.as_deref().unwrap()).unwrap().to_string(),
         "https://res.openai.azure.com/openai/deployments/some-model/chat/completions?api-version=2024-10-21"
     );
     let mut headers = HeaderMap::new();
