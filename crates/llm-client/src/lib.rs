@@ -40,7 +40,7 @@ mod http_client;
 pub mod transport;
 
 #[cfg(feature = "http")]
-pub use crate::attempt::HttpService;
+pub use crate::attempt::{HttpService, log_bodies};
 pub use crate::call::{Call, Wait};
 pub use crate::contract::{ChatStream, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister};
 #[cfg(feature = "http")]

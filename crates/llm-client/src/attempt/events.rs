@@ -5,9 +5,9 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use llm_types::{Error, ErrorKind, StreamEvent, Warning};
+use llm_types::{Error, ErrorKind, Secret, StreamEvent, Warning};
 
-use super::{Site, html, is_html};
+use super::{Site, html, is_html, wire_log};
 use crate::dialect::StreamState;
 use crate::framing::SseDecoder;
 use crate::transport::Body;
@@ -25,6 +25,8 @@ pub(crate) struct Events {
     fresh: Vec<StreamEvent>,
     /// Told after the events before it.
     failure: Option<Error>,
+    /// What the log must not show, where it shows bodies.
+    key: Option<Secret>,
 }
 
 impl Events {
@@ -34,9 +36,12 @@ impl Events {
         headers: &HeaderMap,
         mut body: Body,
         warnings: &[Warning],
+        key: Option<&Secret>,
     ) -> Result<Self, Error> {
         if is_json(headers) {
-            return Self::whole(site, &body.read_to_end(site.max_response).await?, warnings);
+            let bytes = body.read_to_end(site.max_response).await?;
+            wire_log::received(&bytes, key);
+            return Self::whole(site, &bytes, warnings);
         }
         if is_html(headers, &[]) {
             return Err(html());
@@ -49,6 +54,7 @@ impl Events {
             ready: warnings.iter().cloned().map(StreamEvent::Warning).collect(),
             fresh: Vec::new(),
             failure: None,
+            key: key.filter(|_| wire_log::logs_bodies()).cloned(),
         };
         loop {
             if events.ready.iter().any(StreamEvent::is_content) {
@@ -77,6 +83,7 @@ impl Events {
             ready: fresh.into(),
             fresh: Vec::new(),
             failure: None,
+            key: None,
         })
     }
 
@@ -104,7 +111,10 @@ impl Events {
 
     fn take(&mut self, chunk: Option<Result<Bytes, Error>>) {
         let result = match chunk {
-            Some(Ok(chunk)) => self.feed(&chunk),
+            Some(Ok(chunk)) => {
+                wire_log::received(&chunk, self.key.as_ref());
+                self.feed(&chunk)
+            }
             Some(Err(error)) => Err(error),
             None => self.end(),
         };

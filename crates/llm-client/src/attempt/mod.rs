@@ -3,6 +3,7 @@
 
 mod events;
 mod stack;
+mod wire_log;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use tower::{Service, ServiceExt as _};
 pub(crate) use self::events::Events;
 pub use self::stack::HttpService;
 pub(crate) use self::stack::{AttemptService, stack};
+pub use self::wire_log::log_bodies;
+use crate::clock;
 use crate::dialect::{Dialect, Hints, Quirks, WireTarget};
 use crate::lane;
 use crate::settings::Timers;
@@ -179,8 +182,13 @@ fn authorise(attempt: &Attempt) -> Result<http::Request<Bytes>, Error> {
 async fn exchange(http: HttpService, attempt: &Attempt) -> Result<Reply, Error> {
     let job = &attempt.job;
     let site = &job.site;
-    let response = http.oneshot(authorise(attempt)?).await?;
+    let (request, key) = (authorise(attempt)?, attempt.key.as_ref());
+    wire_log::sending(&request, key);
+    let started = clock::now();
+    let response = http.oneshot(request).await;
+    let response = response.inspect_err(|error| wire_log::failed(error, started.elapsed(), key))?;
     let (head, body) = response.into_parts();
+    wire_log::answered(head.status, &head.headers, started.elapsed(), key);
     let request_id = site.dialect.request_id(&head.headers, &site.quirks).map(str::to_owned);
     let named = |error: Error| match &request_id {
         Some(id) if error.request_id().is_none() => error.with_request_id(id),
@@ -191,9 +199,10 @@ async fn exchange(http: HttpService, attempt: &Attempt) -> Result<Reply, Error> 
     }
     if !head.status.is_success() {
         let text = body.read_beginning(site.max_error).await;
+        wire_log::received(&text, key);
         return Err(named(classify(site, head.status, &head.headers, &text)));
     }
-    let answer = read(job, &head.headers, body).await.map_err(|error| {
+    let answer = read(job, &head.headers, body, key).await.map_err(|error| {
         let error = if error.status().is_none() { error.with_status(head.status.as_u16()) } else { error };
         named(error)
     })?;
@@ -209,14 +218,15 @@ pub(crate) fn classify(site: &Site, status: StatusCode, headers: &HeaderMap, bod
     site.dialect.classify(status, headers, body, &site.target(), hints)
 }
 
-async fn read(job: &Job, headers: &HeaderMap, body: Body) -> Result<Answer, Error> {
+async fn read(job: &Job, headers: &HeaderMap, body: Body, key: Option<&Secret>) -> Result<Answer, Error> {
     let site = &job.site;
     if job.operation == Operation::Stream {
-        return Events::open(site, headers, body, &job.warnings)
+        return Events::open(site, headers, body, &job.warnings, key)
             .await
             .map(|events| Answer::Stream(Box::new(events)));
     }
     let bytes = body.read_to_end(site.max_response).await?;
+    wire_log::received(&bytes, key);
     if is_html(headers, &bytes) {
         return Err(html());
     }
