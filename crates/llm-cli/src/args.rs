@@ -216,6 +216,18 @@ pub enum OnChange {
     Keep,
 }
 
+/// What of the messages the records keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SaveInput {
+    /// All messages as sent.
+    #[default]
+    Full,
+    /// The text of the last user message.
+    Last,
+    /// Nothing.
+    None,
+}
+
 /// `llm batch run`.
 #[derive(Debug, Args)]
 #[command(
@@ -278,6 +290,15 @@ pub struct BatchRun {
     /// The field that names a row; it comes back as `id`
     #[arg(long, value_name = "FIELD")]
     pub id_field: Option<String>,
+    /// A text around each row's last user message; {content} stands for it
+    #[arg(long, value_name = "TEXT")]
+    pub user_template: Option<String>,
+    /// A field of a row's body to send besides the usual ones; may be repeated
+    #[arg(long = "body-field", value_name = "FIELD")]
+    pub body_fields: Vec<String>,
+    /// What of the messages the records keep: full, last or none
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t, hide_possible_values = true)]
+    pub save_input: SaveInput,
     /// Progress on stderr: none, plain, bar or json [default: bar on a terminal, else plain]
     #[arg(
         long,
@@ -316,6 +337,9 @@ pub struct BatchVerify {
     /// The field that names a row, as in the run
     #[arg(long, value_name = "FIELD")]
     pub id_field: Option<String>,
+    /// A field of a row's body that was sent besides the usual ones, as in the run
+    #[arg(long = "body-field", value_name = "FIELD")]
+    pub body_fields: Vec<String>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

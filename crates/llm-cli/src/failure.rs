@@ -75,6 +75,13 @@ impl Failure {
         self
     }
 
+    /// The same failure with another code.
+    #[must_use]
+    pub fn exits(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
     /// Whether there is nothing to be said.
     #[must_use]
     pub fn is_silent(&self) -> bool {

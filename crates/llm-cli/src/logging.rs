@@ -15,16 +15,21 @@ use crate::term::{Term, safe};
 
 /// Starts to write as much as was asked for: request lines and timings, headers without keys, bodies.
 pub(crate) fn start(verbose: u8, term: &Arc<Term>) {
-    let level = match verbose {
+    // What goes over the wire is a level quieter than the rest: a service that embeds the client sees each request too.
+    let (ours, wire) = match verbose {
         0 => return,
-        1 => LevelFilter::INFO,
-        2 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
+        1 => (LevelFilter::INFO, LevelFilter::DEBUG),
+        2 => (LevelFilter::DEBUG, LevelFilter::TRACE),
+        _ => (LevelFilter::TRACE, LevelFilter::TRACE),
     };
-    let ours = Targets::new().with_target("llm", level).with_targets(
-        ["llm_cli", "llm_client", "llm_provider", "llm_manager", "llm_batch", "llm_mock"]
-            .map(|name| (name, level)),
-    );
+    if verbose > 2 {
+        llm_client::log_bodies();
+    }
+    let ours = Targets::new()
+        .with_targets(
+            ["llm", "llm_client", "llm_provider", "llm_manager", "llm_batch"].map(|name| (name, ours)),
+        )
+        .with_target("llm_client::wire", wire);
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_target(false)

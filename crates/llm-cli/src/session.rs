@@ -21,8 +21,8 @@ const ANY_MODEL: &str = "any";
 pub(crate) struct Session {
     /// The client.
     pub(crate) client: Arc<dyn ModelClient>,
-    /// The most requests of one call to one endpoint.
-    most_attempts: u32,
+    /// The settings it was made with.
+    pub(crate) settings: Settings,
 }
 
 impl Session {
@@ -76,15 +76,17 @@ impl Session {
         warn(&choice.warnings, term);
         tracing::info!(target: "llm", "{}", described(choice));
         let client = loaded.client(choice).map_err(Failure::from)?;
-        let retries = choice.settings.iter().find(|set| set.key == "max_retries");
-        let retries =
-            retries.and_then(|set| set.value.parse().ok()).unwrap_or_else(|| Settings::default().max_retries);
-        Ok(Self { client, most_attempts: u32::saturating_add(retries, 1) })
+        let mut settings = Settings::default();
+        for set in &choice.settings {
+            // They were checked when they were read.
+            settings.set(set.key, &set.value).map_err(Error::from)?;
+        }
+        Ok(Self { client, settings })
     }
 
     /// A call of this client failed.
     pub(crate) fn failure(&self, error: Error) -> Failure {
-        Failure::from(error).of_at_most(self.most_attempts)
+        Failure::from(error).of_at_most(self.settings.max_retries.saturating_add(1))
     }
 }
 

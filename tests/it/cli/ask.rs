@@ -165,8 +165,15 @@ async fn figures_and_remarks_stand_on_stderr() {
     assert_eq!(ran.out, "cut");
     ran.says(&["the answer is cut", "tok, ", "price unknown"]);
     server.push(Reply::refusal("I will not."));
-    let ran = llm.run(&["--base-url", &url, "-m", "x", "q"]).await.exits(11).says(&["I will not."]);
+    let ran =
+        llm.run(&["--base-url", &url, "-m", "x", "q"]).await.exits(11).says(&["I will not.", "refused"]);
     assert_eq!(ran.out, "");
+    server.push(Reply::refusal("I will not."));
+    let json = llm.run(&["--base-url", &url, "-m", "x", "q", "--json"]).await.exits(11).json();
+    assert_eq!(
+        (json["refusal"].as_str(), json["error"]["kind"].as_str()),
+        (Some("I will not."), Some("content_filter"))
+    );
 }
 
 #[tokio::test]

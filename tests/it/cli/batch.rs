@@ -29,7 +29,7 @@ async fn every_row_is_answered_and_a_second_run_sends_nothing() {
         assert_eq!(record["output"], format!("question {n}"));
     }
     assert_eq!(server.counts().total, 30);
-    let ran = llm.run(&["batch", "run", "in.jsonl", "--json"]).await.exits(0).says(&["30 restored"]);
+    let ran = llm.run(&["batch", "run", "in.jsonl", "--json"]).await.exits(0).says(&["30 rows are restored"]);
     let json = ran.json();
     assert_eq!(
         (json["v"].as_u64(), json["restored"].as_u64(), json["new"].as_u64()),
@@ -64,7 +64,8 @@ async fn a_batch_in_which_every_row_fails_says_why_once_for_each_kind() {
     let llm = at(&server);
     llm.write("in.jsonl", &rows(20));
     let ran = llm.run(&["batch", "in.jsonl"]).await.exits(9).says(&["20 failed"]);
-    assert_eq!(ran.err.matches("invalid_request").count(), 1, "{}", ran.err);
+    assert_eq!(ran.err.matches("The request is not valid").count(), 1, "{}", ran.err);
+    ran.says(&["line 1 failed", "failures: 20 invalid_request"]);
     llm.run(&["batch", "in.jsonl", "--max-failures", "100%", "--retry-failed"]).await.exits(0);
     llm.run(&["batch", "in.jsonl", "--max-failures", "19"]).await.exits(9);
     llm.run(&["batch", "in.jsonl", "--max-failures", "20"]).await.exits(0);
@@ -96,7 +97,7 @@ async fn outputs_that_cannot_or_must_not_be_written_are_left_alone() {
     llm.run(&["batch", "in.jsonl", "-o", "no/such/folder/out.jsonl"])
         .await
         .exits(8)
-        .says(&["no/such/folder", "No such file"]);
+        .says(&["no/such/folder", "does not exist"]);
     std::fs::create_dir(llm.path("folder")).unwrap();
     let ran = llm.run(&["batch", "in.jsonl", "-o", "folder"]).await;
     assert!(matches!(ran.code, 2 | 8), "{ran:?}");
@@ -252,7 +253,7 @@ async fn signals_drain_then_abort_and_the_next_run_goes_on() {
         let child = llm.start(&["batch", "in.jsonl", "-o", &out, "-c", "4"]);
         until(&server, |counts| counts.total >= before + 8).await;
         signal(&child, name);
-        finish(child).await.exits(code).says(&["again"]);
+        finish(child).await.exits(code).says(&["nothing more is sent", "the same command goes on"]);
         // What was in flight is stored, nothing else was sent.
         let records = llm.records(&out);
         assert_eq!(records.len() as u64, server.counts().total - before);

@@ -1,6 +1,6 @@
 //! Runs the binary in a home of its own.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -36,13 +36,13 @@ impl Llm {
         self
     }
 
+    pub(super) fn has(&self, variable: &str) -> bool {
+        self.variables.iter().any(|(name, _)| name == variable)
+    }
+
     /// A path in its home, which is also its working folder.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
-    }
-
-    pub(super) fn home(&self) -> &Path {
-        self.home.path()
     }
 
     pub(super) fn write(&self, name: &str, text: &str) {

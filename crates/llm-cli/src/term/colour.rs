@@ -23,7 +23,7 @@ pub struct Environment {
     pub force: bool,
     /// `CLICOLOR` is `0`.
     pub clicolor_off: bool,
-    /// `TERM` is `dumb`.
+    /// `TERM` is `dumb`, or there is none where there should be one.
     pub dumb: bool,
 }
 
@@ -34,7 +34,7 @@ impl Environment {
             no_color: var("NO_COLOR").is_some_and(|v| !v.is_empty()),
             force: var("CLICOLOR_FORCE").is_some_and(|v| !v.is_empty() && v != "0"),
             clicolor_off: var("CLICOLOR").is_some_and(|v| v == "0"),
-            dumb: var("TERM").is_some_and(|v| v == "dumb"),
+            dumb: var("TERM").map_or(cfg!(unix), |v| v == "dumb"),
         }
     }
 
@@ -88,14 +88,14 @@ mod tests {
             Environment::read(|name| pairs.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
         };
         let auto = Choice::Auto;
-        assert!(env(&[]).colours(auto, true));
-        assert!(!env(&[]).colours(auto, false));
+        assert!(env(&[("TERM", "xterm")]).colours(auto, true));
+        assert!(!env(&[("TERM", "xterm")]).colours(auto, false));
         assert!(!env(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]).colours(auto, true));
-        assert!(env(&[("NO_COLOR", "")]).colours(auto, true));
+        assert!(env(&[("NO_COLOR", ""), ("TERM", "xterm")]).colours(auto, true));
         assert!(env(&[("CLICOLOR_FORCE", "1")]).colours(auto, false));
         assert!(!env(&[("CLICOLOR_FORCE", "0")]).colours(auto, false));
         assert!(!env(&[("TERM", "dumb")]).colours(auto, true));
-        assert!(!env(&[("CLICOLOR", "0")]).colours(auto, true));
+        assert!(!env(&[("CLICOLOR", "0"), ("TERM", "xterm")]).colours(auto, true));
         assert!(env(&[("NO_COLOR", "1")]).colours(Choice::Always, false));
         assert!(!env(&[("CLICOLOR_FORCE", "1")]).colours(Choice::Never, true));
     }

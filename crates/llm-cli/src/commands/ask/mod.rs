@@ -51,8 +51,8 @@ fn request(args: &Ask, message: String) -> ChatRequest {
         ..ChatRequest::user(message)
     };
     match &args.system {
-        Some(system) => request.with_system(system),
-        None => request,
+        Some(system) if !system.is_empty() => request.with_system(system),
+        _ => request,
     }
 }
 

@@ -125,14 +125,15 @@ pub(super) fn remarks(response: &ChatResponse, whole: bool, term: &Term) {
         term.warn(&format!("{about}: {message}"));
     }
     if let Some(refusal) = response.refusal() {
-        term.warn(&format!("the model refused: {refusal}"));
+        term.warn(&format!("the model's words: {refusal}"));
     }
     match response.finish_reason() {
         Some(FinishReason::Length) => {
             term.warn("the answer is cut: the token limit was reached (--max-tokens)");
         }
-        Some(FinishReason::ContentFilter) => term.warn("the provider cut the answer for its content"),
-        Some(FinishReason::Error) => term.warn("the provider failed while it wrote the answer"),
+        Some(FinishReason::ContentFilter) if whole => {
+            term.warn("the provider cut the answer for its content")
+        }
         _ => {}
     }
     if whole && response.is_empty() {

@@ -41,10 +41,13 @@ pub(super) async fn talk(
     signals::last_resort(std::time::Duration::from_secs(1));
     let mut printer = Printer::new(args, Arc::clone(term));
     let call = Call::default();
-    let outcome = match args.no_stream {
+    let mut outcome = match args.no_stream {
         true => whole(session, &request, &call, &mut signals, &mut printer).await?,
         false => streamed(session, &request, &call, &mut signals, &mut printer).await?,
     };
+    if outcome.error.is_none() {
+        outcome.error = no_answer(&outcome.response);
+    }
     printer.finish()?;
     if args.json {
         // Nobody reads it: not even the object is wanted.
@@ -62,16 +65,25 @@ pub(super) async fn talk(
     }
     match outcome.error {
         Some(error) => Err(session.failure(error)),
-        None if refused(&outcome.response) => Err(Failure::silent(Exit::Refused)),
         None => Ok(Exit::Ok),
     }
 }
 
-/// The model or its vendor declined, and said nothing else.
-fn refused(response: &ChatResponse) -> bool {
-    let declined =
-        response.refusal().is_some() || response.finish_reason() == Some(FinishReason::ContentFilter);
-    declined && response.text().is_empty()
+/// A response that came whole and is not an answer: the model or its vendor declined and said nothing else, or the
+/// vendor failed while it wrote.
+fn no_answer(response: &ChatResponse) -> Option<Error> {
+    let error = |kind, message| Some(Error::new(kind, message).with_attempts(response.attempts.clone()));
+    match response.finish_reason() {
+        Some(FinishReason::Error) => {
+            error(ErrorKind::Server, "the provider failed while it wrote the answer")
+        }
+        _ if !response.text().is_empty() => None,
+        Some(FinishReason::ContentFilter) => {
+            error(ErrorKind::ContentFilter, "the provider withheld the answer for its content")
+        }
+        _ if response.refusal().is_some() => error(ErrorKind::ContentFilter, "the model refused to answer"),
+        _ => None,
+    }
 }
 
 async fn whole(
