@@ -63,7 +63,7 @@ async fn a_batch_in_which_every_row_fails_says_why_once_for_each_kind() {
     let server = config.start().await.unwrap();
     let llm = at(&server);
     llm.write("in.jsonl", &rows(20));
-    let ran = llm.run(&["batch", "in.jsonl"]).await.exits(9).says(&["20 failed"]);
+    let ran = llm.run(&["batch", "in.jsonl", "-c", "1"]).await.exits(9).says(&["20 failed"]);
     assert_eq!(ran.err.matches("The request is not valid").count(), 1, "{}", ran.err);
     ran.says(&["line 1 failed", "failures: 20 invalid_request"]);
     llm.run(&["batch", "in.jsonl", "--max-failures", "100%", "--retry-failed"]).await.exits(0);

@@ -132,7 +132,7 @@ pub(super) fn remarks(response: &ChatResponse, whole: bool, term: &Term) {
             term.warn("the answer is cut: the token limit was reached (--max-tokens)");
         }
         Some(FinishReason::ContentFilter) if whole => {
-            term.warn("the provider cut the answer for its content")
+            term.warn("the provider cut the answer for its content");
         }
         _ => {}
     }
