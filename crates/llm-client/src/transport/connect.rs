@@ -27,7 +27,7 @@ use super::tunnel;
 
 /// How long the system waits for the other side to acknowledge what we sent. Linux only.
 #[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 /// A model may think for minutes without a byte; probes keep middle boxes from forgetting the connection.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);

@@ -65,6 +65,8 @@ pub(super) struct Unpacker {
     engine: Engine,
     /// Packed bytes that came and are not unpacked yet.
     input: Bytes,
+    /// Whether anything came: an empty body is empty, whatever its head says.
+    fed: bool,
 }
 
 impl Unpacker {
@@ -73,12 +75,13 @@ impl Unpacker {
             Packing::Gzip => Engine::Gzip(MultiGzDecoder::new(Vec::new())),
             Packing::Deflate => Engine::Undecided,
         };
-        Self { engine, input: Bytes::new() }
+        Self { engine, input: Bytes::new(), fed: false }
     }
 
     /// Adds a packed piece. The one before is used up.
     pub(super) fn feed(&mut self, piece: Bytes) {
         self.input = piece;
+        self.fed = true;
     }
 
     /// The next unpacked piece of what was fed; `None` when more is needed.
@@ -111,6 +114,7 @@ impl Unpacker {
     /// The body has ended: what is left, or an error when it ended too early.
     pub(super) fn finish(&mut self) -> Result<Option<Bytes>, Error> {
         let finished = match &mut self.engine {
+            _ if !self.fed => Ok(()),
             Engine::Undecided => Ok(()),
             Engine::Gzip(engine) => engine.try_finish(),
             Engine::Zlib(engine) => engine.try_finish(),
@@ -202,6 +206,7 @@ mod tests {
             let bytes: Vec<&[u8]> = whole.chunks(1).collect();
             assert_eq!(unpack(coding, &bytes).unwrap(), text);
         }
+        assert_eq!(unpack("gzip", &[]).unwrap(), b"");
         let two = [packed("gzip", b"one "), packed("gzip", b"two")].concat();
         assert_eq!(unpack("gzip", &[&two]).unwrap(), b"one two");
     }

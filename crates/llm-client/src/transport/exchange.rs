@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -14,15 +15,17 @@ use super::decode::Decoder;
 use super::fault;
 use super::lease::Lease;
 use super::outgoing::Outgoing;
-use super::pool::{Asked, Host};
+use super::pool::{Asked, Host, Ticket};
 use super::timers::Watch;
 use super::{MAX_HEADERS, Reply};
+use crate::clock;
 use crate::settings::Timers;
 
 /// Sends a request and reads the head of the answer.
 pub(super) async fn send(host: &Arc<Host>, request: Request<Bytes>, timers: Timers) -> Result<Reply, Error> {
     let mut watch = Watch::new(timers);
-    let mut lease = lease(host, false, &mut watch).await?;
+    let mut waited = Duration::ZERO;
+    let mut lease = lease(host, false, &mut watch, &mut waited).await?;
     let mut outgoing = Outgoing::new(request);
     let mut resent = false;
     loop {
@@ -36,7 +39,7 @@ pub(super) async fn send(host: &Arc<Host>, request: Request<Bytes>, timers: Time
         let failed = match answered(host, answer, &mut watch).await? {
             Ok(response) => {
                 lease.answered();
-                return reply(response, lease, watch, resent);
+                return reply(response, lease, watch).map(|reply| Reply { resent, waited, ..reply });
             }
             Err(failed) => failed,
         };
@@ -47,7 +50,7 @@ pub(super) async fn send(host: &Arc<Host>, request: Request<Bytes>, timers: Time
                 tracing::debug!(origin = %host.origin, "the connection was stale; sending once more");
                 lease.stale();
                 outgoing = again.again();
-                lease = self::lease(host, true, &mut watch).await?;
+                lease = self::lease(host, true, &mut watch, &mut waited).await?;
                 resent = true;
             }
             None => {
@@ -59,11 +62,23 @@ pub(super) async fn send(host: &Arc<Host>, request: Request<Bytes>, timers: Time
 }
 
 /// A connection. Connecting is part of the attempt; waiting because every socket is taken is not.
-async fn lease(host: &Arc<Host>, fresh: bool, watch: &mut Watch) -> Result<Lease, Error> {
-    let mut ticket = match host.ask(fresh)? {
+async fn lease(
+    host: &Arc<Host>,
+    fresh: bool,
+    watch: &mut Watch,
+    waited: &mut Duration,
+) -> Result<Lease, Error> {
+    let ticket = match host.ask(fresh)? {
         Asked::Now(lease) => return Ok(lease),
         Asked::Later(ticket) => ticket,
     };
+    let began = clock::now();
+    let lease = wait(host, ticket, watch).await;
+    *waited += clock::now().saturating_duration_since(began);
+    lease
+}
+
+async fn wait(host: &Host, mut ticket: Ticket, watch: &mut Watch) -> Result<Lease, Error> {
     if ticket.queued {
         return ticket.lease().await;
     }
@@ -94,7 +109,7 @@ async fn answered(
     .await
 }
 
-fn reply(response: Response<Incoming>, lease: Lease, watch: Watch, resent: bool) -> Result<Reply, Error> {
+fn reply(response: Response<Incoming>, lease: Lease, watch: Watch) -> Result<Reply, Error> {
     let (head, incoming) = response.into_parts();
     if head.headers.len() > MAX_HEADERS {
         let host = lease.host();
@@ -102,5 +117,6 @@ fn reply(response: Response<Incoming>, lease: Lease, watch: Watch, resent: bool)
     }
     let (reused, http2) = (lease.reused, lease.is_http2());
     let body = Body::new(incoming, Decoder::of(&head.headers), watch, lease);
-    Ok(Reply { status: head.status, headers: head.headers, body, reused, resent, http2 })
+    let (status, headers) = (head.status, head.headers);
+    Ok(Reply { status, headers, body, reused, resent: false, http2, waited: Duration::ZERO })
 }

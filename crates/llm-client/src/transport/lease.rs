@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::Either;
@@ -14,6 +15,9 @@ use tokio::time::Sleep;
 
 use super::connection::{Http1, Http2};
 use super::pool::Host;
+
+/// How long a connection may take, after a whole answer, to be ready for the next request.
+const SETTLING: Duration = Duration::from_secs(1);
 
 /// A connection of either kind; of HTTP/2, a place on one.
 pub(super) enum Conn {
@@ -109,11 +113,11 @@ impl Lease {
         match &mut self.conn {
             Some(Conn::Http1(conn)) if conn.is_closed() => {}
             Some(Conn::Http1(conn)) if !conn.is_ready() => {
-                // The driver has a few steps left.
+                // The driver has a few steps left; or the server answered early and does not read the rest of the request.
                 if let Ok(runtime) = Handle::try_current() {
                     runtime.spawn(async move {
                         if let Some(Conn::Http1(conn)) = &mut self.conn {
-                            self.clean = conn.ready().await;
+                            self.clean = tokio::time::timeout(SETTLING, conn.ready()).await.unwrap_or(false);
                         }
                         drop(self);
                     });

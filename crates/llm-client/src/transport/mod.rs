@@ -41,7 +41,7 @@ pub use self::body::Body;
 use self::connect::Connector;
 pub use self::endpoint::Endpoint;
 use self::origin::{Fnv, Key, Origin};
-use self::pool::{Asked, Common, Host};
+use self::pool::{Common, Host};
 use self::proxy::Proxies;
 pub use self::proxy::ProxyEnv;
 pub use self::safety::{check_key_over_plain_http, redirect_error, secret_header};
@@ -101,6 +101,8 @@ pub struct Reply {
     pub resent: bool,
     /// Whether it came over HTTP/2.
     pub http2: bool,
+    /// How long the request waited for a connection, to be opened or to come free.
+    pub waited: Duration,
 }
 
 /// Numbers of a pool, over all hosts.
@@ -184,25 +186,13 @@ impl Transport {
         exchange::send(&host, request, timers).await
     }
 
-    /// Opens connections ahead of need: `count` of them, or one where HTTP/2 shares it. Gives the number that stand open
-    /// and idle for it.
+    /// Opens connections ahead of need, until `count` are idle (one, where HTTP/2 shares it) or `max_connections` are open.
+    /// Gives how many were opened for it.
     ///
     /// # Errors
-    /// Those of connecting.
+    /// Those of connecting. Dropping the future lets what it began go on.
     pub async fn warm_up(&self, endpoint: &Endpoint, count: usize) -> Result<usize, Error> {
-        let host = self.host(&endpoint.join("", "")?)?;
-        let count = count.min(host.common.limits.max_connections);
-        let asked: Vec<Asked> = (0..count).map(|_| host.ask(false)).collect::<Result<_, _>>()?;
-        let mut leases = Vec::with_capacity(count);
-        for asked in asked {
-            leases.push(match asked {
-                Asked::Now(lease) => lease,
-                Asked::Later(mut ticket) => ticket.lease().await?,
-            });
-        }
-        // All are given back together; one given back early would have been lent out again.
-        let http2 = leases.iter().any(lease::Lease::is_http2);
-        Ok(if http2 { leases.len().div_ceil(MAX_STREAMS) } else { leases.len() })
+        self.host(&endpoint.join("", "")?)?.open_ahead(count).await
     }
 
     /// Lets idle connections go and refuses new requests. What is under way ends as it would. Calling it again does nothing.

@@ -5,21 +5,25 @@
 //! while another connection comes free. **No connection, permit or order is dropped while the lock is held**: each of
 //! them calls back.
 
+mod dial;
+mod upkeep;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use llm_types::{Error, ErrorKind};
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use self::dial::Order;
+pub(super) use self::dial::Permit;
 use super::connect::Connector;
 use super::connection::{Http1, Http2};
 use super::lease::{Conn, Lease};
 use super::origin::Origin;
 use super::proxy::Proxy;
-use super::{Limits, MAX_STREAMS, PoolStats};
+use super::{Limits, MAX_STREAMS};
 use crate::clock::{self, Instant};
 
 /// What all hosts of a transport have in common.
@@ -82,26 +86,8 @@ struct Waiter {
 struct Dial {
     number: u64,
     task: Option<AbortHandle>,
-}
-
-/// The permission to hold a socket open. It is kept inside the connection's IO object, so the count is the truth.
-pub(super) struct Permit(Weak<Host>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if let Some(host) = self.0.upgrade() {
-            host.change(|state| {
-                state.open = state.open.saturating_sub(1);
-                Vec::new()
-            });
-        }
-    }
-}
-
-/// A connection to be opened: becomes a task once the lock is released.
-struct Order {
-    number: u64,
-    permit: Permit,
+    /// Opened ahead of need: who asked for that hears how it ended.
+    ahead: Option<oneshot::Sender<Result<(), Error>>>,
 }
 
 /// What must wait until the lock is released: connections to close.
@@ -137,7 +123,8 @@ impl Drop for Ticket {
             let before = state.waiting.len();
             state.waiting.retain(|waiter| waiter.number != self.number);
             if state.waiting.len() < before && state.dials.len() > state.wanted() {
-                surplus = state.dials.pop();
+                let newest = state.dials.iter().rposition(|dial| dial.ahead.is_none());
+                surplus = newest.map(|at| state.dials.remove(at));
             }
             Vec::new()
         });
@@ -225,30 +212,9 @@ impl Host {
                 }
                 break;
             }
-            state.open += 1;
-            state.next += 1;
-            state.dials.push(Dial { number: state.next, task: None });
-            orders.push(Order { number: state.next, permit: Permit(Arc::downgrade(self)) });
+            orders.push(self.order(state, None));
         }
         orders
-    }
-
-    fn carry_out(self: &Arc<Self>, orders: Vec<Order>) {
-        for order in orders {
-            let number = order.number;
-            let guard = Dialling { host: Arc::clone(self), number, done: false };
-            let Ok(runtime) = Handle::try_current() else { continue };
-            let task = runtime.spawn(guard.dial(order.permit)).abort_handle();
-            let mut state = self.lock();
-            match state.dials.iter_mut().find(|dial| dial.number == number) {
-                Some(dial) => dial.task = Some(task),
-                // Over already, or given up meanwhile.
-                None => {
-                    drop(state);
-                    task.abort();
-                }
-            }
-        }
     }
 
     /// Asks for a connection; `fresh` for one that nobody has used before.
@@ -356,67 +322,6 @@ impl Host {
         }
     }
 
-    /// Opens one connection, up to where HTTP can be spoken.
-    async fn open(&self, permit: Permit) -> Result<Opened, Error> {
-        let Common { connector, limits, .. } = &*self.common;
-        let (stream, negotiated) = connector.connect(&self.origin, self.proxy.as_deref(), permit).await?;
-        if negotiated || (limits.cleartext_http2 && !self.origin.is_https()) {
-            Http2::open(stream, &self.origin, limits).await.map(Opened::Http2)
-        } else {
-            Http1::open(stream, &self.origin, limits).await.map(Opened::Http1)
-        }
-    }
-
-    fn opened(self: &Arc<Self>, number: u64, opened: Opened) {
-        self.common.opened.fetch_add(1, Relaxed);
-        tracing::debug!(origin = %self.origin, http2 = matches!(opened, Opened::Http2(_)), "connected");
-        self.change(|state| {
-            state.dials.retain(|dial| dial.number != number);
-            match opened {
-                Opened::Http1(conn) if state.closed => return vec![Conn::Http1(conn)],
-                Opened::Http2(conn) if state.closed => return vec![Conn::Http2 { conn, id: 0 }],
-                Opened::Http1(conn) => {
-                    state.speaks = Speaks::Http1;
-                    if let Some(conn) = self.hand_out(state, conn, true) {
-                        state.idle.push((conn, clock::now()));
-                    }
-                }
-                Opened::Http2(conn) => {
-                    state.speaks = Speaks::Http2;
-                    state.next += 1;
-                    let id = state.next;
-                    state.shared.push(Shared { conn, id, streams: 0, idle_since: clock::now() });
-                    self.hand_out_streams(state, Some(id));
-                }
-            }
-            self.start_sweeping(state);
-            Trash::new()
-        });
-    }
-
-    /// A connection that could not be made: those who waited for it hear why. With HTTP/1.1 that is one call, else all
-    /// that were there when it was begun.
-    fn failed(self: &Arc<Self>, number: u64, error: &Error) {
-        self.change(|state| {
-            let Some(at) = state.dials.iter().position(|dial| dial.number == number) else {
-                return Trash::new();
-            };
-            state.dials.remove(at);
-            let mut told = 0;
-            while let Some(waiter) = state.waiting.front() {
-                let shares = state.speaks != Speaks::Http1 && waiter.number < number;
-                if told > 0 && !shares {
-                    break;
-                }
-                if let Some(waiter) = state.waiting.pop_front() {
-                    // One that went away counts for nothing.
-                    told += usize::from(waiter.to.send(Err(error.clone())).is_ok());
-                }
-            }
-            Trash::new()
-        });
-    }
-
     /// A connection whose exchange is over comes back, whole.
     pub(super) fn give_back(self: &Arc<Self>, conn: Conn) {
         self.change(|state| {
@@ -446,16 +351,6 @@ impl Host {
         });
     }
 
-    /// Takes closed HTTP/2 connections out of the pool.
-    fn buried(state: &mut State) -> Trash {
-        let mut trash = Trash::new();
-        while let Some(at) = state.shared.iter().position(|shared| shared.conn.is_closed()) {
-            let Shared { conn, id, .. } = state.shared.swap_remove(at);
-            trash.push(Conn::Http2 { conn, id });
-        }
-        trash
-    }
-
     /// A connection that was broken off is dropped and no longer counted as in use.
     pub(super) fn lost(self: &Arc<Self>, conn: Conn) {
         self.change(|state| {
@@ -476,118 +371,5 @@ impl Host {
                 vec![Conn::Http2 { conn, id }]
             }
         });
-    }
-
-    /// Lets idle connections go and refuses what waits. What is under way goes on.
-    pub(super) fn close(self: &Arc<Self>) {
-        let mut dials = Vec::new();
-        let mut waiting = VecDeque::new();
-        self.change(|state| {
-            state.closed = true;
-            dials = std::mem::take(&mut state.dials);
-            waiting = std::mem::take(&mut state.waiting);
-            let shared = state.shared.drain(..).map(|Shared { conn, id, .. }| Conn::Http2 { conn, id });
-            let trash: Trash = shared.collect();
-            trash.into_iter().chain(state.idle.drain(..).map(|(conn, _)| Conn::Http1(conn))).collect()
-        });
-        for waiter in waiting {
-            let _ = waiter.to.send(Err(closed()));
-        }
-        for task in dials.into_iter().filter_map(|dial| dial.task) {
-            task.abort();
-        }
-    }
-
-    /// Adds this host's numbers.
-    pub(super) fn count(&self, stats: &mut PoolStats) {
-        let state = self.lock();
-        stats.open += state.open;
-        stats.idle += state.idle.len() + state.shared.iter().filter(|shared| shared.streams == 0).count();
-        stats.in_use += state.in_use;
-        stats.waiting += state.waiting.len();
-    }
-
-    /// Whether nothing is left that would miss it.
-    pub(super) fn is_unused(&self) -> bool {
-        let state = self.lock();
-        state.open == 0 && state.waiting.is_empty()
-    }
-
-    /// Sees to it that idle connections are closed when their time is up, with or without further calls.
-    fn start_sweeping(self: &Arc<Self>, state: &mut State) {
-        if state.sweeping && state.sweeper.as_ref().is_some_and(|task| !task.is_finished()) {
-            return;
-        }
-        let Ok(runtime) = Handle::try_current() else { return };
-        state.sweeping = true;
-        // A runtime that is shutting down drops the task here, under the lock: it must hold nothing that calls back.
-        let host = Arc::downgrade(self);
-        // Nothing is due before that; under load a connection is idle for moments only.
-        let mut next = Some(clock::after(clock::now(), self.common.limits.pool_idle));
-        let task = runtime.spawn(async move {
-            while let Some(at) = next {
-                clock::sleep_until(at).await;
-                next = host.upgrade().and_then(|host| host.sweep());
-            }
-        });
-        state.sweeper = Some(task.abort_handle());
-    }
-
-    /// Lets go of what has been idle for too long; says when to look again.
-    fn sweep(self: &Arc<Self>) -> Option<Instant> {
-        let limit = self.common.limits.pool_idle;
-        let now = clock::now();
-        let due = |since: Instant| clock::after(since, limit);
-        let mut next = None;
-        self.change(|state| {
-            let mut trash = Self::buried(state);
-            let old = state.idle.partition_point(|(_, since)| due(*since) <= now);
-            trash.extend(state.idle.drain(..old).map(|(conn, _)| Conn::Http1(conn)));
-            while let Some(at) =
-                state.shared.iter().position(|shared| shared.streams == 0 && due(shared.idle_since) <= now)
-            {
-                let Shared { conn, id, .. } = state.shared.remove(at);
-                trash.push(Conn::Http2 { conn, id });
-            }
-            let resting =
-                state.shared.iter().filter(|shared| shared.streams == 0).map(|shared| shared.idle_since);
-            next = state.idle.first().map(|(_, since)| *since).into_iter().chain(resting).min().map(due);
-            state.sweeping = next.is_some();
-            trash
-        });
-        next
-    }
-}
-
-enum Opened {
-    Http1(Http1),
-    Http2(Http2),
-}
-
-/// A connect under way. However its task ends, the pool hears of it.
-struct Dialling {
-    host: Arc<Host>,
-    number: u64,
-    done: bool,
-}
-
-impl Dialling {
-    async fn dial(mut self, permit: Permit) {
-        let opened = self.host.open(permit).await;
-        self.done = true;
-        match opened {
-            Ok(opened) => self.host.opened(self.number, opened),
-            Err(error) => self.host.failed(self.number, &error),
-        }
-    }
-}
-
-impl Drop for Dialling {
-    fn drop(&mut self) {
-        if !self.done {
-            let error =
-                Error::new(ErrorKind::Connection, format!("connecting to {} was given up", self.host.origin));
-            self.host.failed(self.number, &error);
-        }
     }
 }

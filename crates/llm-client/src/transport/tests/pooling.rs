@@ -360,11 +360,30 @@ async fn connections_can_be_opened_ahead() {
     assert_eq!(transport.stats().idle, 4);
     assert_eq!(ask_text(&transport, &server.url()).await.unwrap(), "ok");
     assert_eq!((server.accepted(), transport.stats().reused_total), (4, 1));
-    assert_eq!(soon(transport.warm_up(&endpoint, 99)).await.unwrap(), 6);
-    assert_eq!(server.accepted(), 6);
-    drop(server);
+    // Four are idle already, and no more than six may be open.
+    assert_eq!(soon(transport.warm_up(&endpoint, 99)).await.unwrap(), 2);
+    assert_eq!(soon(transport.warm_up(&endpoint, 99)).await.unwrap(), 0);
+    assert_eq!((server.accepted(), transport.stats().idle), (6, 6));
     let nobody = Endpoint::parse("http://127.0.0.1:1").unwrap();
     assert_eq!(soon(transport.warm_up(&nobody, 2)).await.unwrap_err().kind(), ErrorKind::Connection);
+    until(|| transport.stats().open == 6).await;
+}
+
+#[tokio::test]
+async fn an_early_answer_to_an_unread_request_holds_nothing_for_long() {
+    let server = Server::start(move |mut peer, _| async move {
+        peer.read().await;
+        peer.send("HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\n\r\nbig").await;
+        // It keeps the connection and reads nothing more.
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let transport = plain();
+    let large = Request::post(server.url()).body(Bytes::from(vec![b'x'; 64 << 20])).unwrap();
+    let reply = soon(transport.send(large, NO_TIMERS)).await.unwrap();
+    assert_eq!(reply.status, 413);
+    assert_eq!(soon(reply.body.read_to_end(9)).await.unwrap(), "big");
+    until(|| transport.stats().open == 0).await;
 }
 
 #[tokio::test]

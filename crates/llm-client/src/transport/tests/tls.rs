@@ -159,7 +159,14 @@ async fn many_first_requests_need_one_http2_connection() {
     }
     assert_eq!(server.accepted(), 1);
     let endpoint = Endpoint::parse(&url).unwrap();
-    assert_eq!(soon(transport.warm_up(&endpoint, 8)).await.unwrap(), 1);
+    assert_eq!(soon(transport.warm_up(&endpoint, 8)).await.unwrap(), 0);
+    // Ahead of all requests, what the server speaks is found out first.
+    let fresh = self::transport(&authority.trusted());
+    assert_eq!(soon(fresh.warm_up(&endpoint, 8)).await.unwrap(), 1);
+    let old = self::server(acceptor(&authority.issue("old", "localhost", |_| {}), &[], None)).await;
+    let endpoint = Endpoint::parse(&https(&old)).unwrap();
+    assert_eq!(soon(fresh.warm_up(&endpoint, 8)).await.unwrap(), 8);
+    assert_eq!(old.accepted(), 8);
 }
 
 #[tokio::test]

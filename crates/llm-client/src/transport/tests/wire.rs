@@ -22,6 +22,7 @@ async fn a_request_goes_out_as_it_should() {
     let url = format!("{}?x=y", server.url());
     let reply = ask(&transport, &url).await.unwrap();
     assert_eq!((reply.status.as_u16(), reply.reused, reply.resent, reply.http2), (200, false, false, false));
+    assert!(reply.waited > Duration::ZERO);
     assert_eq!(reply.headers["content-length"], "5");
     assert_eq!(soon(reply.body.read_to_end(5)).await.unwrap(), "hello");
     let request = told.recv().await.unwrap();
@@ -42,7 +43,7 @@ async fn a_request_goes_out_as_it_should() {
     let mut again = post(&url);
     again.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
     let reply = soon(transport.send(again, NO_TIMERS)).await.unwrap();
-    assert!(reply.reused);
+    assert!(reply.reused && reply.waited.is_zero());
     drop(reply);
     let request = told.recv().await.unwrap();
     assert!(request.contains("accept-encoding: gzip\r\n") && !request.contains("identity"));
