@@ -277,10 +277,13 @@ impl Mock {
         }
     }
 
-    /// Waits until `count` requests have ended.
-    pub(crate) fn wait_for(&self, count: usize, limit: Duration) -> Outcome {
+    /// Waits until `count` requests of `client` have ended.
+    pub(crate) fn wait_for(&self, client: &mut Running, count: usize, limit: Duration) -> Outcome {
         let start = Instant::now();
         while self.requests()?.len() < count {
+            if let Some(status) = client.ended()? {
+                return Err(format!("ended early with {status}; it said: {}", tail(&client.said())));
+            }
             if start.elapsed() > limit {
                 return Err(format!(
                     "the mock saw {} requests in {}, not {count}",

@@ -138,7 +138,7 @@ pub(crate) fn shortened(trial: &Trial) -> Outcome<String> {
 pub(crate) fn two_writers(trial: &Trial) -> Outcome<String> {
     let job = Job::new(trial, "two writers", 60, 4, "0.15-0.25")?;
     let mut first = job.start()?;
-    job.mock.wait_for(5, LONG)?;
+    job.mock.wait_for(&mut first, 5, LONG)?;
     let other = Mock::start(&trial.stage, &job.folder, "other", &[])?;
     let mut command = trial.stage.llm(["batch"]);
     command.arg(&job.input).arg("-o").arg(&job.output);

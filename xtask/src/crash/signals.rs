@@ -28,7 +28,7 @@ pub(crate) fn hang_up(trial: &Trial) -> Outcome<String> {
 fn drains(trial: &Trial, name: &str, signal: &str, code: i32) -> Outcome<String> {
     let job = Job::new(trial, name, 160, 16, "0.1-0.3")?;
     let mut running = job.start()?;
-    job.mock.wait_for(20, LONG)?;
+    job.mock.wait_for(&mut running, 20, LONG)?;
     let asked = since_1970();
     running.signal(signal)?;
     running.expect(code, Duration::from_secs(30))?;
@@ -54,7 +54,7 @@ const SLOW: &str = "{\"times\": 20, \"delay_ms\": 5}\n{\"delay_ms\": 30000}\n";
 pub(crate) fn second_interrupt(trial: &Trial) -> Outcome<String> {
     let job = Job::scripted(trial, "second interrupt", 100, 8, SLOW)?;
     let mut running = job.start()?;
-    job.mock.wait_for(20, LONG)?;
+    job.mock.wait_for(&mut running, 20, LONG)?;
     std::thread::sleep(Duration::from_millis(300));
     running.signal("INT")?;
     std::thread::sleep(Duration::from_millis(300));
@@ -76,7 +76,7 @@ pub(crate) fn grace(trial: &Trial) -> Outcome<String> {
     }
     let job = Job::scripted(trial, "grace", 100, 8, SLOW)?;
     let mut running = job.start()?;
-    job.mock.wait_for(20, LONG)?;
+    job.mock.wait_for(&mut running, 20, LONG)?;
     std::thread::sleep(Duration::from_millis(300));
     let asked = Instant::now();
     running.signal("TERM")?;
@@ -104,7 +104,7 @@ pub(crate) fn stopped(trial: &Trial) -> Outcome<String> {
     let pause = Duration::from_secs(if trial.quick { 2 } else { 30 });
     let job = Job::new(trial, "stopped", 200, 16, "0.02-0.1")?;
     let mut running = job.start()?;
-    job.mock.wait_for(30, LONG)?;
+    job.mock.wait_for(&mut running, 30, LONG)?;
     running.signal("STOP")?;
     std::thread::sleep(pause);
     running.signal("CONT")?;
