@@ -8,6 +8,9 @@ use std::borrow::Cow;
 use llm_types::StreamEvent;
 use serde_json::value::RawValue;
 
+/// Arguments that wait for a name are held back up to this many bytes; then there is none.
+const MOST_WAITING: usize = 1 << 20;
+
 /// One fragment of a call, as a server sent it. Empty ids and names are absent.
 #[derive(Debug, Default)]
 pub(crate) struct Fragment<'a> {
@@ -49,6 +52,10 @@ impl ToolDeltas {
         self.calls.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
     /// Takes one fragment. `make_id` gives the id of a call whose server gives none, from the call's place.
     pub(crate) fn push(
         &mut self,
@@ -88,7 +95,8 @@ impl ToolDeltas {
         // Calls start in order, each as soon as its name is known and no id can be expected any more.
         for (i, call) in self.calls.iter_mut().enumerate() {
             let told = call.id.is_some() || !call.waiting.is_empty() || i < at;
-            if !call.started && (call.name.is_none() || !told) {
+            let waits = (call.name.is_none() || !told) && call.waiting.len() <= MOST_WAITING;
+            if !call.started && waits {
                 break;
             }
             call.start(choice, i, &make_id, out);

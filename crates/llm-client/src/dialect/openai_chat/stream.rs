@@ -18,6 +18,12 @@ use crate::dialect::quirks::Quirks;
 use crate::dialect::{WireTarget, failure};
 use crate::framing::SseFrame;
 
+/// What a stream may make us remember: it has no end that we could count on.
+const MOST_CHOICES: usize = 1024;
+const MOST_CALLS: usize = 4096;
+const MOST_KEPT_BYTES: usize = 32 << 20;
+const MOST_WAITING: usize = 64;
+
 /// What is remembered between the chunks of one answer.
 #[derive(Debug)]
 pub(crate) struct StreamState {
@@ -161,7 +167,7 @@ impl StreamState {
             if let Some(error) = choice.error.some() {
                 result = Err(self.failure(error.get()));
             }
-            self.choice(place, choice, whole, out);
+            self.choice(place, choice, whole, out)?;
         }
         for (name, raw) in rest {
             if name.starts_with("x_")
@@ -182,20 +188,38 @@ impl StreamState {
         result
     }
 
-    fn choice(&mut self, place: usize, choice: Choice<'_>, whole: bool, out: &mut Vec<StreamEvent>) {
+    fn choice(
+        &mut self,
+        place: usize,
+        choice: Choice<'_>,
+        whole: bool,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), Error> {
+        let too_many =
+            |what: &str| Err(Error::new(ErrorKind::TooLarge, format!("the answer has more than {what}")));
         let index = choice.index.count().and_then(|n| u32::try_from(n).ok());
         let index = index.unwrap_or_else(|| u32::try_from(place).unwrap_or(u32::MAX));
         let at = self.choices.iter().position(|known| known.index == index).unwrap_or_else(|| {
             self.choices.push(ChoiceState::new(index, &self.quirks));
             self.choices.len() - 1
         });
+        if at >= MOST_CHOICES {
+            return too_many(&format!("{MOST_CHOICES} choices"));
+        }
         let replay = self.quirks.replay_members;
         let shared = Shared { head: &self.head, origin: self.origin.as_deref(), replay, whole };
-        let Some(state) = self.choices.get_mut(at) else { return };
+        let Some(state) = self.choices.get_mut(at) else { return Ok(()) };
         state.take(choice, shared, out);
+        if state.calls() > MOST_CALLS {
+            return too_many(&format!("{MOST_CALLS} tool calls"));
+        }
+        if state.kept_bytes() > MOST_KEPT_BYTES {
+            return too_many(&format!("{MOST_KEPT_BYTES} bytes of sound, annotations and the like"));
+        }
         if std::mem::take(&mut state.repaired) {
             self.note_repair(out);
         }
+        Ok(())
     }
 
     /// Gives the start, once.
@@ -210,6 +234,9 @@ impl StreamState {
 
     /// Gives an event that is no content, after the start.
     fn aside(&mut self, event: StreamEvent, out: &mut Vec<StreamEvent>) {
+        if self.head.waiting.len() >= MOST_WAITING {
+            self.start(out);
+        }
         if self.head.given { out.push(event) } else { self.head.waiting.push(event) }
     }
 

@@ -85,6 +85,16 @@ impl ChoiceState {
         self.finished
     }
 
+    /// How many tool calls it has made.
+    pub(super) fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// How much of it is held back until its end.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.lists.bytes().saturating_add(self.sound.as_ref().map_or(0, Sound::bytes))
+    }
+
     /// Takes a choice, or a chunk of one.
     pub(super) fn take(&mut self, choice: Choice<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
         let Choice { delta, message, finish_reason, native_finish_reason, logprobs, rest, .. } = choice;
@@ -418,6 +428,10 @@ impl ChoiceState {
 }
 
 impl Sound {
+    fn bytes(&self) -> usize {
+        self.data.len().saturating_add(self.transcript.len())
+    }
+
     fn close(self, choice: u32, out: &mut Vec<StreamEvent>) {
         let (name, id) = ("audio".to_owned(), self.id.clone());
         if let Some(value) = self.sent.clone().or_else(|| self.join().ok()) {

@@ -3,6 +3,9 @@
 use llm_types::Extra;
 use serde_json::value::RawValue;
 
+/// So many names are remembered; what goes beyond is given on each time it comes.
+const MOST: usize = 256;
+
 /// The members of one object over the chunks of a stream.
 #[derive(Debug, Default)]
 pub(super) struct Members(Vec<Member>);
@@ -26,7 +29,9 @@ impl Members {
     /// Objects grow, because a gateway says more of itself later; anything else is replaced.
     pub(super) fn take(&mut self, name: &str, raw: &RawValue) -> Option<Box<RawValue>> {
         let Some(member) = self.0.iter_mut().find(|member| member.name == name) else {
-            self.0.push(Member { name: name.to_owned(), sent: raw.get().to_owned(), grown: None });
+            if self.0.len() < MOST {
+                self.0.push(Member { name: name.to_owned(), sent: raw.get().to_owned(), grown: None });
+            }
             return Some(raw.to_owned());
         };
         if member.sent == raw.get() {
@@ -44,7 +49,10 @@ impl Members {
 
 /// Lists that come in pieces, given on whole at the end.
 #[derive(Debug, Default)]
-pub(super) struct Lists(Vec<(String, Vec<Box<RawValue>>)>);
+pub(super) struct Lists {
+    lists: Vec<(String, Vec<Box<RawValue>>)>,
+    bytes: usize,
+}
 
 impl Lists {
     /// Takes a piece, which is a list itself. Empty ones are placeholders.
@@ -63,15 +71,21 @@ impl Lists {
     }
 
     fn add(&mut self, name: &str, list: Box<RawValue>) {
-        match self.0.iter_mut().find(|(known, _)| known == name) {
+        self.bytes = self.bytes.saturating_add(list.get().len());
+        match self.lists.iter_mut().find(|(known, _)| known == name) {
             Some((_, lists)) => lists.push(list),
-            None => self.0.push((name.to_owned(), vec![list])),
+            None => self.lists.push((name.to_owned(), vec![list])),
         }
+    }
+
+    /// The size of all that was taken.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The lists, each joined; one that came whole is as it was sent.
     pub(super) fn join(self) -> impl Iterator<Item = (String, Box<RawValue>)> {
-        self.0.into_iter().filter_map(|(name, mut lists)| {
+        self.lists.into_iter().filter_map(|(name, mut lists)| {
             if lists.len() == 1 {
                 return Some((name, lists.pop()?));
             }

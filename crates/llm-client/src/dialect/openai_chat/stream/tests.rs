@@ -710,3 +710,42 @@ fn broken_characters_cost_no_answer() {
     assert_eq!((odd.text().as_str(), odd.created), ("x", None));
     assert_eq!(odd.usage.unwrap().total(), 7);
 }
+
+#[test]
+fn an_endless_stream_is_remembered_only_so_far() {
+    let fails_with = |payload: &dyn Fn(usize) -> String, message: &str| {
+        let mut state = StreamState::new(&TARGET);
+        let mut out = Vec::new();
+        for i in 0..10_000 {
+            out.clear();
+            if let Err(error) = state.step(SseFrame::message(&payload(i)), &mut out) {
+                assert_eq!((error.kind(), error.message()), (ErrorKind::TooLarge, message));
+                return;
+            }
+        }
+        panic!("no end: {message}");
+    };
+    fails_with(
+        &|i| format!(r#"{{"choices":[{{"index":{i},"delta":{{}}}}]}}"#),
+        "the answer has more than 1024 choices",
+    );
+    let call = |i| {
+        chunk(&format!(r#"{{"tool_calls":[{{"index":{i},"id":"c{i}","function":{{"name":"f"}}}}]}}"#), "")
+    };
+    fails_with(&call, "the answer has more than 4096 tool calls");
+    let annotation = format!("[\"{}\"]", "x".repeat(100_000));
+    fails_with(
+        &|_| chunk(&format!(r#"{{"annotations":{annotation}}}"#), ""),
+        "the answer has more than 33554432 bytes of sound, annotations and the like",
+    );
+    // Members of ever new names are given on and not remembered; the start does not wait for ever.
+    let mut state = StreamState::new(&TARGET);
+    let mut given = 0;
+    for i in 0..1000 {
+        let mut out = Vec::new();
+        state.step(SseFrame::message(&format!(r#"{{"m{i}":{i}}}"#)), &mut out).unwrap();
+        given += out.len();
+        assert!(state.head.waiting.len() <= MOST_WAITING);
+    }
+    assert_eq!(given, 1001, "one start and every member");
+}
