@@ -6,6 +6,7 @@
 mod crates;
 mod invariants;
 mod paths;
+mod reach;
 mod source;
 mod style;
 mod tree;
@@ -82,6 +83,8 @@ fn in_files(root: &Path, files: &[String]) -> Outcome<Vec<Finding>> {
         findings.extend(style::printing(source));
         findings.extend(style::leftovers(source));
         findings.extend(vendors::check(source));
+        findings.extend(reach::stack(source));
+        findings.extend(reach::addresses(source));
     }
     findings.extend(paths::check(root, files, &paths::Machine::here(root))?);
     findings.extend(crates::lints(root, files)?);
@@ -159,6 +162,16 @@ mod tests {
     #[test]
     fn no_vendor_name_stands_outside_its_dialect_and_the_catalogue() {
         assert_eq!(findings_of(vendors::check), []);
+    }
+
+    #[test]
+    fn the_http_stack_stays_behind_the_transport() {
+        assert_eq!(findings_of(reach::stack), []);
+    }
+
+    #[test]
+    fn no_address_stands_in_the_code_but_in_the_catalogue() {
+        assert_eq!(findings_of(reach::addresses), []);
     }
 
     #[test]

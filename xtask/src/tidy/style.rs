@@ -60,7 +60,7 @@ pub(crate) fn leftovers(source: &Source) -> Vec<Finding> {
 }
 
 /// Whether `word` stands in `code` and is not the end of a longer word.
-fn has_word(code: &str, word: &str) -> bool {
+pub(super) fn has_word(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let before = code.get(..at).and_then(|before| before.chars().next_back());
         !before.is_some_and(|c| c.is_alphanumeric() || c == '_')

@@ -74,13 +74,15 @@ impl Events {
 
     /// A server that answers a streaming request with a whole answer, or with an error.
     fn whole(site: &Site, bytes: &Bytes, warnings: &[Warning]) -> Result<Self, Error> {
-        let mut fresh: Vec<StreamEvent> = warnings.iter().cloned().map(StreamEvent::Warning).collect();
+        let mut fresh = Vec::new();
         site.dialect.decode_unstreamed(bytes, &site.target(), &mut fresh)?;
+        let mut ready = VecDeque::from(fresh);
+        insert_warnings(&mut ready, warnings);
         Ok(Self {
             body: None,
             decoder: SseDecoder::new(site.max_event),
             state: None,
-            ready: fresh.into(),
+            ready,
             fresh: Vec::new(),
             failure: None,
             key: None,
@@ -154,6 +156,14 @@ impl Events {
             Some(state) => state.finish(&mut self.fresh),
             None => Ok(()),
         }
+    }
+}
+
+/// What could not be asked for stands right behind the start.
+fn insert_warnings(events: &mut VecDeque<StreamEvent>, warnings: &[Warning]) {
+    let at = usize::from(matches!(events.front(), Some(StreamEvent::Start { .. })));
+    for warning in warnings.iter().rev() {
+        events.insert(at, StreamEvent::Warning(warning.clone()));
     }
 }
 
