@@ -53,14 +53,22 @@ fn exchange(stage: &Stage, bench: &Path, rounds: u16) -> Outcome {
     let folder = stage.folder("exchange")?;
     // About as many chunks as words.
     let text = "The quick brown fox naps while lazy dogs jump over compilers and count to ten. ".repeat(100);
-    let script = folder.join("script.jsonl");
-    std::fs::write(&script, format!("{}\n", serde_json::json!({"text": text})))
-        .map_err(|error| format!("{}: {error}", script.display()))?;
+    let script = |name: &str, reply: serde_json::Value| -> Outcome<String> {
+        let path = folder.join(name);
+        std::fs::write(&path, format!("{reply}\n"))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(path.to_string_lossy().into_owned())
+    };
+    let fast = script("fast.jsonl", serde_json::json!({"text": text}))?;
+    let some = text.get(..1500).unwrap_or_default();
+    let slow = script("slow.jsonl", serde_json::json!({"text": some, "tokens_per_sec": 900}))?;
     // No request log: it would cost the server time that the client then waits.
     let plain = Mock::start_silent(stage, &folder, "plain", &[])?;
-    let streamed = Mock::start_silent(stage, &folder, "streamed", &["--script", &script.to_string_lossy()])?;
+    let streamed = Mock::start_silent(stage, &folder, "streamed", &["--script", &fast])?;
+    let paced = Mock::start_silent(stage, &folder, "paced", &["--script", &slow])?;
     let mut command = stage.clean(bench);
-    command.args(["exchange", &plain.port.to_string(), &streamed.port.to_string(), &rounds.to_string()]);
+    let ports = [&plain, &streamed, &paced].map(|mock| mock.port.to_string());
+    command.arg("exchange").args(ports).arg(rounds.to_string());
     run::echo(&mut command)
 }
 

@@ -1,6 +1,6 @@
 //! Measurements that need the client in a process of its own; `cargo xtask` builds it, starts the servers and runs it.
 //!
-//! * `llm-bench exchange PLAIN_PORT STREAM_PORT ROUNDS`: what a call costs beside the bare HTTP exchange. Our client and a
+//! * `llm-bench exchange PLAIN_PORT STREAM_PORT PACED_PORT ROUNDS`: what a call costs beside the bare HTTP exchange. Our client and a
 //!   bare hyper loop, in turns, in one process; the server is another process, so that only the clients' CPU counts.
 //! * `llm-bench storm PORT CALLS PER_SECOND`: calls at a steady pace, whatever becomes of them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints its figures")]
@@ -39,14 +39,16 @@ fn run() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match words.as_slice() {
-            ["exchange", plain, streamed, rounds] => {
-                plain_exchange(plain.parse()?, rounds.parse()?).await?;
-                streamed_exchange(streamed.parse()?, rounds.parse()?).await
+            ["exchange", plain, streamed, paced, rounds] => {
+                let rounds = rounds.parse()?;
+                plain_exchange(plain.parse()?, rounds).await?;
+                streamed_exchange("streamed at full speed", streamed.parse()?, rounds, 8).await?;
+                streamed_exchange("streamed at a model's pace", paced.parse()?, rounds.min(7), 2).await
             }
             ["storm", port, calls, per_second] => {
                 storm::run(port.parse()?, calls.parse()?, per_second.parse()?).await
             }
-            _ => Err("usage: llm-bench exchange PLAIN_PORT STREAM_PORT ROUNDS | storm PORT CALLS PER_SECOND"
+            _ => Err("usage: llm-bench exchange PLAIN_PORT STREAM_PORT PACED_PORT ROUNDS | storm PORT CALLS PER_SECOND"
                 .into()),
         }
     })
@@ -81,34 +83,33 @@ async fn plain_exchange(port: u16, rounds: u16) -> Result<(), Failure> {
     Ok(())
 }
 
-/// (b) One request, an answer in many chunks.
-async fn streamed_exchange(port: u16, rounds: u16) -> Result<(), Failure> {
-    const EACH: u32 = 8;
+/// (b) One request, an answer in many chunks. At full speed many chunks come with one read, and decoding is all there is;
+/// at a model's pace each chunk is a packet of its own, as it is in life.
+async fn streamed_exchange(what: &str, port: u16, rounds: u16, each: u32) -> Result<(), Failure> {
     let (mut raw, client) = (Raw::connect(port, PROMPT).await?, Client::new(port, PROMPT)?);
     let (text, chunks) = raw.stream().await?;
-    println!("streamed exchange: {chunks} chunks, {text} bytes of text an answer");
-    let each = EACH * u32::try_from(chunks)?.max(1);
+    let chunks_in_all = each * u32::try_from(chunks)?.max(1);
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
     for round in 0..=rounds {
         let a = timed(async {
-            for _ in 0..EACH {
+            for _ in 0..each {
                 same(raw.stream().await?.0, text)?;
             }
             Ok(())
         });
         let b = timed(async {
-            for _ in 0..EACH {
+            for _ in 0..each {
                 same(client.stream().await?, text)?;
             }
             Ok(())
         });
         let (a, b) = in_turns(round, a, b).await?;
         if round > 0 {
-            bare.push(a / each);
-            ours.push(b / each);
+            bare.push(a / chunks_in_all);
+            ours.push(b / chunks_in_all);
         }
     }
-    report("streamed exchange", "chunk", 1.4, &bare, &ours);
+    report(&format!("{what} ({chunks} chunks)"), "chunk", 1.4, &bare, &ours);
     Ok(())
 }
 

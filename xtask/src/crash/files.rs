@@ -47,7 +47,7 @@ pub(crate) fn strange_tails(trial: &Trial) -> Outcome<String> {
     let (zeros, half) = ([0_u8; 4096], "{\"index\": 3, \"output\": \"é".as_bytes());
     let cut_letter = half.get(..half.len() - 1).unwrap_or_default();
     let deep = "[".repeat(200_000);
-    let tails: [&[u8]; 6] = [&zeros, half, cut_letter, b"{\"index\":0}", deep.as_bytes(), b"\xff\xfe"];
+    let tails: [&[u8]; 6] = [&zeros, half, cut_letter, b"{\"index\":0,\"sta", deep.as_bytes(), b"\xff\xfe"];
     for (at, tail) in tails.iter().enumerate() {
         write(&job.output, &[&whole, *tail].concat())?;
         let before = job.mock.requests()?.len();

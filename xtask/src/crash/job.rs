@@ -124,6 +124,14 @@ impl<'a> Job<'a> {
         Ok(())
     }
 
+    /// Runs once more on an output that only lacks its order: nothing may be sent.
+    pub(crate) fn check_rerun_sorts(&self) -> Outcome {
+        let sent = self.sent()?.len();
+        self.finish()?;
+        let again = self.sent()?.len() - sent;
+        ensure(again == 0, || format!("a run with nothing but sorting to do sent {again} requests"))
+    }
+
     /// `OUT.name`.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         let mut path = self.output.clone().into_os_string();
