@@ -214,7 +214,6 @@ fn verdict(
     signalled: Option<Exit>,
     session: &Session,
 ) -> Result<Exit, Failure> {
-    const GO_ON: &str = "the same command goes on from here";
     let Some(stop) = &summary.stopped else {
         if args.max_failures.is_exceeded(summary) {
             let all = summary.success.saturating_add(summary.failed);
@@ -227,10 +226,9 @@ fn verdict(
     };
     let exit = stopped(stop, signalled);
     match &stop.error {
-        // The failed call says where it was, and what to do.
-        Some(error) if error.hint().is_some() => Err(session.failure(error.clone()).exits(exit)),
+        // The failed call says where it was.
         Some(error) => Err(session.failure(error.clone().with_message(&stop.message)).exits(exit)),
-        None => Err(Failure::own(exit, "stopped", &stop.message).hint(GO_ON)),
+        None => Err(Failure::own(exit, "stopped", &stop.message).hint("the same command goes on from here")),
     }
 }
 
