@@ -34,7 +34,7 @@ pub(crate) fn run(args: &BatchRun, term: &Arc<Term>) -> Result<Exit, Failure> {
     if args.input.as_deref().is_some_and(prompt::is_stdin) && std::io::stdin().is_terminal() {
         term.note("reading rows from the terminal … (Ctrl-D ends them)");
     }
-    let runtime = crate::runtime(2)?;
+    let runtime = crate::runtime(workers())?;
     let inside = runtime.enter();
     // One connection for each row in flight, where HTTP/1.1 is spoken.
     let connections = args.concurrency.max(llm_client::Settings::default().max_connections);
@@ -43,6 +43,12 @@ pub(crate) fn run(args: &BatchRun, term: &Arc<Term>) -> Result<Exit, Failure> {
     let result = runtime.block_on(drive(args, input, &output, &session, term));
     runtime.shutdown_background();
     result
+}
+
+/// Threads for connections and, behind `-m mock/…`, the server: on two cores two beat one and three by far. More than
+/// four would wait for the one dispatcher.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4)
 }
 
 /// Where the rows come from and where the records go.
