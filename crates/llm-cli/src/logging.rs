@@ -6,7 +6,8 @@
 use std::io;
 use std::sync::Arc;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::{LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -30,13 +31,17 @@ pub(crate) fn start(verbose: u8, term: &Arc<Term>) {
             ["llm", "llm_client", "llm_provider", "llm_manager", "llm_batch"].map(|name| (name, ours)),
         )
         .with_target("llm_client::wire", wire);
+    // A line stands for itself: the spans around it would repeat model and address each time.
+    let events = filter_fn(move |meta| !meta.is_span() && ours.would_enable(meta.target(), meta.level()));
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_target(false)
+        .with_level(false)
         .with_timer(tracing_subscriber::fmt::time::uptime())
-        .with_writer(Lines(Arc::clone(term)));
+        .with_writer(Lines(Arc::clone(term)))
+        .with_filter(events);
     // Only a second call in one process could fail, and there is none.
-    let _set_once = tracing_subscriber::registry().with(ours).with(layer).try_init();
+    let _set_once = tracing_subscriber::registry().with(layer).try_init();
 }
 
 /// Writes each event as one line.

@@ -6,7 +6,6 @@
 
 mod answer;
 pub mod colour;
-mod pipe;
 pub mod safe;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -16,8 +15,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::json;
 
-pub use self::answer::Answer;
-pub use self::pipe::reader_gone;
+pub use self::answer::{Answer, reader_gone};
 use crate::exit::Exit;
 use crate::failure::{self, Failure};
 use colour::Style;

@@ -62,6 +62,11 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
     }
     lines.push(format!("  {}", figures.join(", ")));
 
+    if summary.stopped.is_some() {
+        lines.push(
+            "  it ended early; what is answered is kept, and the same command goes on from here".to_owned(),
+        );
+    }
     if let Some(unclaimed) = &summary.unclaimed {
         let (added, file) = (count(unclaimed.added), unclaimed.file.display());
         lines.push(format!("  {added} answers that no row claims any more are kept in {file}"));
