@@ -119,7 +119,7 @@ async fn in_turns<T>(
     a: impl Future<Output = Result<T, Failure>>,
     b: impl Future<Output = Result<T, Failure>>,
 ) -> Result<(T, T), Failure> {
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         let first = a.await?;
         Ok((first, b.await?))
     } else {
