@@ -112,7 +112,7 @@ impl Lanes {
 
     /// Ends when something changes that could let a waiting call in before its date: a call ends, a limit is raised, a key
     /// is put back to work. It hears of everything since it was made, so make it before asking for admission.
-    pub fn released(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn released(&self) -> impl Future<Output = ()> + Send + use<> {
         let endpoint = Box::pin(self.endpoint.released());
         let pool = self.pool.as_ref().map(|pool| Box::pin(pool.changed()));
         async move {
