@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::Notify;
-use tokio::sync::futures::OwnedNotified;
 
 use crate::Settings;
 use crate::clock::Instant;
@@ -190,7 +189,7 @@ impl Endpoint {
 
     /// Ends when something changes that could let a waiting call in before its date: a call ends, a limit is raised. It
     /// hears of everything since it was made, so make it before asking for admission.
-    pub fn released(&self) -> OwnedNotified {
+    pub fn released(&self) -> impl Future<Output = ()> + Send + use<> {
         Arc::clone(&self.released).notified_owned()
     }
 

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use llm_types::{Error, ErrorKind, Secret};
 use serde::Serialize;
 use tokio::sync::Notify;
-use tokio::sync::futures::OwnedNotified;
 
 /// Keys that share the work of one account or provider, across all endpoints that use them.
 ///
@@ -256,7 +255,7 @@ impl KeyPool {
     }
 
     /// Ends when keys are added, put back to work or replaced. It hears of everything since it was made.
-    pub fn changed(&self) -> OwnedNotified {
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
         Arc::clone(&self.changed).notified_owned()
     }
 

@@ -1,6 +1,7 @@
 //! Admitting a call: to one lane, or to the best lane of an endpoint.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future;
 
@@ -38,6 +39,20 @@ impl Lane {
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
+    }
+
+    /// How long it rests because the server asked for a pause, if it does.
+    #[must_use]
+    pub fn cool_down(&self, now: Instant) -> Option<Duration> {
+        let mut state = self.endpoint.state();
+        let until = state.known_lane(self.id())?.cool_down.until(now)?;
+        Some(until.saturating_duration_since(now))
+    }
+
+    /// Calls in flight on it.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.endpoint.state().known_lane(self.id()).map_or(0, |lane| lane.in_flight)
     }
 
     /// Admits a call if everything allows it: breaker, cool-down, key, slot, both buckets, learned limit and pace. All or
@@ -97,7 +112,7 @@ impl Lanes {
 
     /// Ends when something changes that could let a waiting call in before its date: a call ends, a limit is raised, a key
     /// is put back to work. It hears of everything since it was made, so make it before asking for admission.
-    pub fn released(&self) -> impl Future<Output = ()> + Send + 'static {
+    pub fn released(&self) -> impl Future<Output = ()> + Send + use<> {
         let endpoint = Box::pin(self.endpoint.released());
         let pool = self.pool.as_ref().map(|pool| Box::pin(pool.changed()));
         async move {

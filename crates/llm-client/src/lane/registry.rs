@@ -89,7 +89,8 @@ impl Registry {
         self.endpoints.iter().for_each(|endpoint| endpoint.reset(now));
     }
 
-    /// Lets go of what no client holds any more, and of lanes whose keys are gone. For after a reload.
+    /// Lets go of what no client holds any more, and of lanes whose keys are in no pool of this
+    /// registry. For after a reload.
     pub fn sweep(&self) {
         self.endpoints.retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
         self.pools.retain(|_, pool| Arc::strong_count(pool) > 1);

@@ -355,6 +355,9 @@ fn of_several_keys_the_free_one_is_taken_and_else_the_first_date_told() {
     assert_eq!(bench.admit(5.0).unwrap().key().unwrap().expose(), "b");
     // One lane alone.
     let now = bench.at(1.0);
+    let _two = [bench.admit(5.0), bench.admit(5.0)];
+    assert_eq!(lanes[0].cool_down(now), Some(Duration::from_secs(8)));
+    assert_eq!((lanes[0].in_flight(), lanes[1].cool_down(bench.at(5.0))), (0, None));
     assert!(matches!(
         lanes[0].admit(Cost::default(), now, &AdmitOptions::default()),
         Admission::NotBefore { at: Some(at), why: Why::CoolDown } if at == bench.at(9.0)
@@ -405,7 +408,7 @@ fn raising_a_limit_gives_no_second_burst() {
     assert!(bench.admit(0.0).is_ok());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn whoever_waits_hears_of_everything_since_before_he_asked() {
     let bench = Bench::with(&["a"], |s| s.max_concurrent_calls = Some(1));
     let mut guard = Some(bench.admit(0.0).unwrap());
@@ -419,7 +422,7 @@ async fn whoever_waits_hears_of_everything_since_before_he_asked() {
             2 => drop(bench.registry.endpoint(&id(), &settings, bench.at(0.0))),
             _ => drop(guard.take()),
         }
-        released.await;
+        tokio::time::timeout(Duration::from_secs(1), released).await.expect("woken");
     }
 }
 
