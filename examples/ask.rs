@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         match event? {
             StreamEvent::Text { text, .. } => write!(out, "{text}")?,
             StreamEvent::Usage(usage) => {
-                write!(out, "  ({} in, {} out)", usage.input_total(), usage.output_total())?
+                write!(out, "  ({} in, {} out)", usage.input_total(), usage.output_total())?;
             }
             _ => {}
         }

@@ -28,9 +28,10 @@ const MAX_DEPTH: usize = 128;
 /// replaced.
 pub(crate) fn text(body: &[u8]) -> (Cow<'_, str>, bool) {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii();
-    match String::from_utf8_lossy(body) {
-        Cow::Borrowed(text) => (Cow::Borrowed(text), false),
-        Cow::Owned(text) => (Cow::Owned(text), true),
+    // The check of the common case is much quicker than the repair.
+    match std::str::from_utf8(body) {
+        Ok(text) => (Cow::Borrowed(text), false),
+        Err(_) => (Cow::Owned(String::from_utf8_lossy(body).into_owned()), true),
     }
 }
 
