@@ -1,4 +1,25 @@
-//! To be written.
+//! Many requests: JSONL in and out, safe to kill at any moment, resumed by content.
+//!
+//! ```no_run
+//! # async fn example(client: std::sync::Arc<dyn llm_client::ModelClient>) -> Result<(), llm_batch::BatchError> {
+//! use std::path::Path;
+//! use llm_batch::BatchRunner;
+//! let runner = BatchRunner::new(client).system("Be brief.").concurrency(64);
+//! let summary = runner.run(Path::new("questions.jsonl"), "answers.jsonl").await?;
+//! println!("{} answered, {} failed", summary.success, summary.failed);
+//! # Ok(()) }
+//! ```
+//! Start at [`BatchRunner`]: [`run`](BatchRunner::run) goes from file to file, [`stream`](BatchRunner::stream) yields each
+//! row once, [`collect`](BatchRunner::collect) answers a list in memory. [`verify`] proves that an output is complete.
+//!
+//! * The output is the journal: a record is handed to the operating system when its answer is complete, and is on disk
+//!   within a second. Killed anywhere, the next run ends with every row exactly once.
+//! * Rows are matched by what they say, as a multiset, never by position. A changed model, system prompt or parameter is
+//!   refused with the difference named, before anything is sent.
+//! * Nothing paid is deleted: an answer that no row claims any more moves to a file beside the output.
+//! * Memory: at most 32 bytes for each stored row while resuming and sorting, nothing for a row of a first run.
+//! * Limits: plain JSONL only (no compressed input), one writer at a time, one file system that can lock and rename.
+
 mod ask;
 mod canon;
 mod dispatch;

@@ -103,8 +103,10 @@ impl Call {
         log.waited += wait;
     }
 
-    /// Starts the record of an attempt, failed until [`record_outcome`](Self::record_outcome) says otherwise.
-    pub(crate) fn record_attempt(&self, endpoint: &str) {
+    /// Starts the record of an attempt at an endpoint (scheme, host and path), cancelled until
+    /// [`record_outcome`](Self::record_outcome) says otherwise. `HttpClient` does it; a client that talks to the network by
+    /// other means may, so that its attempts stand in results and errors.
+    pub fn record_attempt(&self, endpoint: &str) {
         let mut log = self.log();
         let number = u32::try_from(log.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
         let wait = std::mem::take(&mut log.unwritten);
@@ -119,7 +121,7 @@ impl Call {
     }
 
     /// Ends the record of the latest attempt: `None` when it answered.
-    pub(crate) fn record_outcome(&self, kind: Option<llm_types::ErrorKind>, request_id: Option<&str>) {
+    pub fn record_outcome(&self, kind: Option<llm_types::ErrorKind>, request_id: Option<&str>) {
         if let Some(attempt) = self.log().attempts.last_mut() {
             attempt.kind = kind;
             attempt.request_id = request_id.map(str::to_owned).or(attempt.request_id.take());

@@ -23,7 +23,6 @@ pub mod clock;
 mod contract;
 pub mod driver;
 pub mod lane;
-mod metrics;
 pub mod settings;
 
 #[cfg(feature = "http")]
@@ -37,6 +36,8 @@ mod health;
 #[cfg(feature = "http")]
 mod http_client;
 #[cfg(feature = "http")]
+mod metrics;
+#[cfg(feature = "http")]
 pub mod transport;
 
 #[cfg(feature = "http")]
@@ -47,5 +48,6 @@ pub use crate::contract::{ChatStream, Embedder, HealthProbe, ModelClient, ModelC
 pub use crate::health::Health;
 #[cfg(feature = "http")]
 pub use crate::http_client::{HttpClient, HttpClientBuilder};
+#[cfg(feature = "http")]
 pub use crate::metrics::{MetricsSnapshot, percentile};
 pub use crate::settings::Settings;

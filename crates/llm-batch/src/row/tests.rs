@@ -1,3 +1,5 @@
+//! Rows of every format, good and bad, and their keys.
+
 use super::*;
 use crate::source::Line;
 use llm_types::Role;

@@ -1,0 +1,10 @@
+//! Runs over real files with a scripted client, checked by a reader of their own.
+
+mod edits;
+mod ends;
+mod failures;
+mod files;
+mod outage;
+mod promises;
+mod results;
+mod support;
