@@ -134,7 +134,7 @@ async fn a_run_dropped_in_the_middle_has_stored_what_was_answered() {
     let summary = loop {
         match runner(&second).run(desk.input(), desk.output()).await {
             Err(BatchError::Conflict(Conflict::Locked { .. })) => {
-                tokio::time::sleep(Duration::from_millis(5)).await
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
             result => break result.unwrap(),
         }

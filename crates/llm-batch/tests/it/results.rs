@@ -86,7 +86,7 @@ async fn a_stream_gives_restored_rows_then_live_ones_then_those_not_asked() {
                 assert!(result.latency.is_some() && result.error.is_none());
             }
             Status::Error => {
-                assert_eq!((result.index, result.error.unwrap().kind()), (30, ErrorKind::InvalidRequest))
+                assert_eq!((result.index, result.error.unwrap().kind()), (30, ErrorKind::InvalidRequest));
             }
             Status::Unrun => assert_eq!(result.error.unwrap().kind(), ErrorKind::Authentication),
         }
