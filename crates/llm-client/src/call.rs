@@ -137,6 +137,12 @@ impl Call {
         }
     }
 
+    /// Whether the call has sent a request to this endpoint.
+    #[must_use]
+    pub fn has_tried(&self, endpoint: &str) -> bool {
+        self.log().attempts.iter().any(|attempt| attempt.endpoint == endpoint)
+    }
+
     /// Every attempt so far, oldest first.
     #[must_use]
     pub fn attempts(&self) -> Vec<AttemptRecord> {

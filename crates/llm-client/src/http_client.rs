@@ -126,7 +126,7 @@ impl HttpClient {
         if self.is_closed() {
             return Err(self.0.describe(Error::new(ErrorKind::Unavailable, "the client is closed")));
         }
-        drive(&CallPlan::new(&self.0, Arc::clone(job), cost), call).await
+        drive(&CallPlan::new(&self.0, Arc::clone(job), cost, call), call).await
     }
 
     /// Counts the end of a call that gives one answer.
@@ -253,7 +253,9 @@ impl ModelClient for HttpClient {
             return Err(mixed_up());
         };
         let client = Arc::clone(&self.0);
-        let stream = OpenStream::new(client, events, guard, call.deadline, driven.started, &job.body);
+        let attempts = driven.attempts.clone();
+        let stream =
+            OpenStream::new(client, events, guard, call.deadline, driven.started, attempts, &job.body);
         Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
     }
 

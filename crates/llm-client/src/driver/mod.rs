@@ -15,7 +15,7 @@ mod decision;
 use llm_types::{Error, ErrorKind, Phase};
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::call::Call;
+use crate::call::{Call, Wait};
 use crate::clock::{self, Instant};
 pub use decision::{Block, NotBefore, Progress, Rules, Step};
 
@@ -122,6 +122,11 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
     loop {
         // Whoever comes while others queue stands behind them.
         if turn.is_none() && !call.is_driven() && !queue_is_empty(plan.queue()) {
+            if rules.wait == Wait::Never {
+                let reason = "other calls wait for it already".to_owned();
+                let behind = NotBefore { at: None, block: Block::Turn, reason };
+                return Err(plan.describe(last.unwrap_or_else(|| unavailable(Some(&behind), clock::now()))));
+            }
             turn = Some(wait_for(call, plan.queue().0.lock()).await);
         }
         let released = turn.is_some().then(|| plan.released());

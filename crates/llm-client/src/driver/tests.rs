@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::call::Wait;
 
 const SEC: Duration = Duration::from_secs(1);
 
@@ -203,4 +202,19 @@ async fn a_call_that_may_not_wait_fails_at_once() {
     let error = drive(&&plan, &Call::default().waiting(Wait::Never)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(error.to_string(), "nothing can take the call now: every slot is taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_not_wait_does_not_stand_in_the_queue_either() {
+    let plan = Script { takes: SEC, ..Script::new(&[0], &[]) };
+    plan.slots.store(1, Ordering::Relaxed);
+    let hasty = async {
+        tokio::time::sleep(SEC / 2).await;
+        let error = drive(&&plan, &Call::default().waiting(Wait::Never)).await.unwrap_err();
+        (error.kind(), plan.start.elapsed())
+    };
+    let one = async || drive(&&plan, &Call::default()).await;
+    let (first, second, hasty) = tokio::join!(one(), one(), hasty);
+    assert!(first.is_ok() && second.is_ok());
+    assert_eq!(hasty, (ErrorKind::Unavailable, SEC / 2));
 }

@@ -20,19 +20,20 @@ pub(super) struct CallPlan<'a> {
     cost: Cost,
     /// The lanes of this moment; the driver knows them by their places.
     lanes: Vec<LaneId>,
+    /// Nobody above chooses between endpoints: this one is probed, not left alone.
+    sole: bool,
 }
 
 impl<'a> CallPlan<'a> {
-    pub(super) fn new(client: &'a Inner, job: Arc<Job>, cost: Cost) -> Self {
+    pub(super) fn new(client: &'a Inner, job: Arc<Job>, cost: Cost, call: &Call) -> Self {
         let lanes = client.lanes.each().iter().map(lane::Lane::id).collect();
-        Self { client, job, cost, lanes }
+        Self { client, job, cost, lanes, sole: !call.is_driven() }
     }
 }
 
 impl Plan for CallPlan<'_> {
     /// A plain answer is settled; a stream takes its guard along.
     type Answer = (Reply, Option<LaneGuard>);
-    /// The guard, and whether a wrapper above has other endpoints.
     type Permit = LaneGuard;
 
     fn rules(&self, call: &Call) -> Rules {
@@ -48,7 +49,7 @@ impl Plan for CallPlan<'_> {
     fn admit(&self, open: &[usize], now: Instant, retrying: bool) -> Result<(usize, LaneGuard), NotBefore> {
         let avoid: Vec<LaneId> =
             self.lanes.iter().enumerate().filter(|(at, _)| !open.contains(at)).map(|(_, id)| *id).collect();
-        let options = AdmitOptions { retrying, sole: true, avoid: &avoid };
+        let options = AdmitOptions { retrying, sole: self.sole, avoid: &avoid };
         match self.client.lanes.admit(self.cost, now, &options) {
             Admission::Granted(guard) => {
                 // A key that came with a reload since the call began is as good as the first.
@@ -72,7 +73,8 @@ impl Plan for CallPlan<'_> {
     }
 
     async fn attempt(&self, _: usize, mut guard: LaneGuard, call: &Call) -> Result<Self::Answer, Error> {
-        if call.attempts().is_empty() {
+        // The first request of a call to an endpoint earns it credit for retries.
+        if !call.has_tried(&self.job.site.endpoint) {
             guard.endpoint().deposit(clock::now());
         }
         call.record_attempt(&self.job.site.endpoint);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use llm_types::{Error, ErrorKind, Phase, StreamEvent, Usage};
+use llm_types::{AttemptRecord, Error, ErrorKind, Phase, StreamEvent, Usage};
 use tokio::time::Sleep;
 
 use super::{Inner, plan::fingerprint};
@@ -20,6 +20,8 @@ pub(super) struct OpenStream {
     guard: Option<LaneGuard>,
     deadline: Option<Pin<Box<Sleep>>>,
     started: Instant,
+    /// Those of the call; the last one is this stream's.
+    attempts: Vec<AttemptRecord>,
     usage: Option<Usage>,
     /// For the lane, should the stream fail.
     fingerprint: u64,
@@ -32,10 +34,20 @@ impl OpenStream {
         guard: Option<LaneGuard>,
         deadline: Option<Instant>,
         started: Instant,
+        attempts: Vec<AttemptRecord>,
         body: &[u8],
     ) -> Self {
         let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
-        Self { client, events, guard, deadline, started, usage: None, fingerprint: fingerprint(body) }
+        Self {
+            client,
+            events,
+            guard,
+            deadline,
+            started,
+            attempts,
+            usage: None,
+            fingerprint: fingerprint(body),
+        }
     }
 
     fn ended(&mut self) {
@@ -46,7 +58,11 @@ impl OpenStream {
     }
 
     fn failed(&mut self, error: Error) -> Error {
-        let error = self.client.describe(error).with_elapsed(self.started.elapsed());
+        let mut attempts = std::mem::take(&mut self.attempts);
+        if let Some(last) = attempts.last_mut() {
+            last.kind = Some(error.kind());
+        }
+        let error = self.client.describe(error).with_elapsed(self.started.elapsed()).with_attempts(attempts);
         if let Some(guard) = self.guard.take() {
             guard.fail(&error, self.fingerprint, clock::now(), clock::random());
             self.client.metrics.failed(self.usage.as_ref());
