@@ -26,6 +26,9 @@ use crate::summary::{Stop, StopReason, Tally};
 
 /// Rows in flight take at most about so much memory; one row always goes.
 const MOST_BYTES: usize = 256 << 20;
+/// So many rows at least may wait to be asked again before no fresh ones are asked: with one call at a time, one row
+/// must not keep all others back.
+const LEAST_DELAYED: usize = 16;
 /// Records that need no call and wait for the disk.
 const MOST_STORED: usize = 256;
 /// How long calls in flight may still answer when the endpoint is given up.
@@ -105,6 +108,8 @@ pub(crate) struct Dispatch {
     /// Rows in flight by task, where rows have to be told of when their calls are given up.
     in_flight: HashMap<Id, (u64, Option<String>, llm_types::Extra)>,
     journal: Option<Journal>,
+    /// A journal that cannot write any more, to be waited for at the end.
+    lost: Option<Journal>,
     /// Whether the records that wait for the disk are answers.
     unwritten: VecDeque<bool>,
     results: Option<mpsc::Sender<BatchResult>>,
@@ -150,6 +155,7 @@ impl Dispatch {
             bytes: 0,
             in_flight: HashMap::new(),
             journal,
+            lost: None,
             unwritten: VecDeque::new(),
             results,
             outbox: VecDeque::new(),
@@ -169,8 +175,9 @@ impl Dispatch {
             }
             let now = clock::now();
             self.look_at_the_clock(now);
+            self.settle(now);
             self.fill(now);
-            if self.is_over(now) {
+            if self.is_over() {
                 break;
             }
             match self.next(now).await {
@@ -181,7 +188,12 @@ impl Dispatch {
                     self.unwritten.drain(..rows);
                 }
                 Event::Told(Told::Failed(error)) => self.disk_failed(error.chain()),
-                Event::Rows(Some(rows)) => self.fed.extend(rows),
+                Event::Rows(Some(rows)) => {
+                    self.fed.extend(rows);
+                    if self.level > Level::Run {
+                        self.end(interrupted());
+                    }
+                }
                 Event::Rows(None) => self.all_read = true,
                 Event::Taken(Ok(())) => {}
                 // Nobody wants the results any more.
@@ -194,7 +206,7 @@ impl Dispatch {
             }
         }
         self.counters.in_flight.store(0, std::sync::atomic::Ordering::Relaxed);
-        Ended { stop: self.stop, tally: self.tally, journal: self.journal }
+        Ended { stop: self.stop, tally: self.tally, journal: self.journal.or(self.lost) }
     }
 
     async fn next(&mut self, now: Instant) -> Event {
@@ -262,6 +274,11 @@ impl Dispatch {
                 }
                 continue;
             }
+            if self.fed.is_empty()
+                && let Ok(rows) = self.rows.try_recv()
+            {
+                self.fed.extend(rows);
+            }
             match self.fed.front() {
                 Some(Fed::Restored(_) | Fed::Store(_)) if self.unwritten.len() >= MOST_STORED => return,
                 Some(Fed::Restored(_) | Fed::Store(_)) => match self.fed.pop_front() {
@@ -293,13 +310,8 @@ impl Dispatch {
         if self.delayed.peek().is_some_and(|delayed| delayed.at.0.0 <= now) {
             return self.delayed.pop().map(|delayed| delayed.row);
         }
-        if self.delayed.len() >= self.limits.concurrency {
+        if self.delayed.len() >= self.limits.concurrency.max(LEAST_DELAYED) {
             return None;
-        }
-        if self.fed.is_empty()
-            && let Ok(rows) = self.rows.try_recv()
-        {
-            self.fed.extend(rows);
         }
         match self.fed.pop_front() {
             Some(Fed::Ask(row)) => Some(row),
@@ -397,6 +409,7 @@ impl Dispatch {
             requeues: row.requeues,
             gave_up: row.gave_up,
             alone: self.is_alone(),
+            others_in_flight: !self.tasks.is_empty(),
         };
         let decision = self.judge.failed(failure, now, clock::random());
         if !self.judge.is_suspicious() {
@@ -409,8 +422,8 @@ impl Dispatch {
             Decision::Write => self.write_failure(*row, latency, error),
             _ if self.stop.is_some() => self.leave(row.index, row.id, row.metadata),
             Decision::Again(_) | Decision::Doubt(_) if self.level > Level::Run => {
+                self.end(interrupted());
                 self.leave(row.index, row.id, row.metadata);
-                self.end(Stop::new(StopReason::Drained, "the run was interrupted"));
             }
             Decision::Again(at) | Decision::Doubt(at) => {
                 if matches!(decision, Decision::Doubt(_)) {
@@ -423,8 +436,8 @@ impl Dispatch {
             }
             Decision::Hold => self.held.push((row, error, latency)),
             Decision::Stop(reason) => {
-                self.leave(row.index, row.id, row.metadata);
                 self.end(Stop::by(reason, error));
+                self.leave(row.index, row.id, row.metadata);
             }
         }
     }
@@ -574,8 +587,12 @@ impl Dispatch {
             if let Some(stop) = self.stop.as_mut().filter(|stop| stop.reason == StopReason::Drained) {
                 *stop = Stop::new(StopReason::Aborted, "the run was aborted");
             }
-        } else if !self.has_nothing_to_send() {
-            self.end(Stop::new(StopReason::Drained, "the run was interrupted"));
+        } else {
+            // Perhaps every row was sent, and only the end of the input has not been seen: then nothing is cut short.
+            let may_be_all = self.fed.is_empty() && self.delayed.is_empty() && self.report_unread;
+            if !may_be_all && !self.has_nothing_to_send() {
+                self.end(interrupted());
+            }
         }
     }
 
@@ -585,7 +602,7 @@ impl Dispatch {
     }
 
     fn disk_failed(&mut self, message: String) {
-        self.journal = None;
+        self.lost = self.journal.take();
         // What did not get there is no part of the sums.
         for success in std::mem::take(&mut self.unwritten) {
             let counter = if success { &self.counters.success } else { &self.counters.failed };
@@ -602,7 +619,7 @@ impl Dispatch {
             [self.grace.filter(|_| !self.tasks.is_empty()), None, None, None]
         } else {
             let due = self.delayed.peek().map(|delayed| delayed.at.0.0);
-            let give_up = self.judge.give_up_at().filter(|_| self.tasks.is_empty());
+            let give_up = self.judge.give_up_at().filter(|_| self.is_idle());
             [self.judge.paused_until(now), due, give_up, self.shared.deadline]
         };
         times.into_iter().flatten().filter(|at| *at > now).min()
@@ -622,26 +639,33 @@ impl Dispatch {
         self.has_nothing_to_send() && self.held.is_empty() && self.tasks.is_empty()
     }
 
-    fn is_over(&mut self, now: Instant) -> bool {
-        if !self.tasks.is_empty() {
-            return false;
+    /// With nothing in flight: gives up a silent endpoint, and settles what was held to the end.
+    fn settle(&mut self, now: Instant) {
+        if !self.is_idle() || self.stop.is_some() {
+            return;
         }
-        if self.stop.is_none() {
-            let silent = self.judge.give_up_at().is_some_and(|at| at <= now) && !self.may_send(now);
-            if (silent || self.judge.is_hopeless(now)) && !self.has_nothing_to_send() {
-                let error = self.last_fault.clone();
-                let error =
-                    error.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "nothing could be asked"));
-                self.end(Stop::by(StopReason::Outage, error));
-            } else if self.has_nothing_to_send() {
-                self.release_held();
-            }
+        if self.has_nothing_to_send() {
+            return self.release_held();
         }
+        let silent = self.judge.give_up_at().is_some_and(|at| at <= now) && !self.may_send(now);
+        if silent || self.judge.is_hopeless(now) {
+            let error = self.last_fault.clone();
+            let error = error.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, "nothing could be asked"));
+            self.end(Stop::by(StopReason::Outage, error));
+        }
+    }
+
+    /// Whether no call runs and no record waits for the disk.
+    fn is_idle(&self) -> bool {
+        self.tasks.is_empty() && self.unwritten.is_empty()
+    }
+
+    fn is_over(&self) -> bool {
         let read = match self.stop {
-            None => self.has_nothing_to_send(),
+            None => self.has_nothing_to_send() && self.held.is_empty(),
             Some(_) => self.fed.is_empty() && (self.all_read || !self.reports_unread()),
         };
-        read && self.held.is_empty() && self.unwritten.is_empty() && self.outbox.is_empty()
+        read && self.is_idle() && self.outbox.is_empty()
     }
 
     fn tell(&self, notice: &Notice) {
@@ -649,6 +673,10 @@ impl Dispatch {
             observer.notice(notice);
         }
     }
+}
+
+fn interrupted() -> Stop {
+    Stop::new(StopReason::Drained, "the run was interrupted")
 }
 
 /// A row's error when the run ended before it was asked.

@@ -46,11 +46,6 @@ impl Records {
         Ok(Self { reader, line: Vec::new(), offset: 0, number: 0, any: false, is_ended: true })
     }
 
-    /// Where the next line begins.
-    pub(crate) fn offset(&self) -> u64 {
-        self.offset
-    }
-
     /// The number of the line that `next` gave last, counted from 1.
     pub(crate) fn number(&self) -> u64 {
         self.number

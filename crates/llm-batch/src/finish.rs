@@ -123,7 +123,8 @@ impl Finish<'_> {
     fn replace(&mut self, entries: &[Entry]) -> Result<(), BatchError> {
         let mut blocks = self.read()?;
         let temporary = self.target.temporary();
-        let result = self.write_sorted(entries, &mut blocks, &temporary);
+        let file = create_new(&temporary).map_err(|source| BatchError::io("write", &temporary, source))?;
+        let result = self.write_sorted(entries, &mut blocks, file, &temporary);
         if result.is_err() {
             let _ = fs::remove_file(&temporary);
         }
@@ -134,12 +135,12 @@ impl Finish<'_> {
         &mut self,
         entries: &[Entry],
         blocks: &mut Blocks,
+        file: File,
         temporary: &Path,
     ) -> Result<(), BatchError> {
         let output = self.target.path();
         let failed = |source| BatchError::io("write", temporary, source);
-        let mut out =
-            create_new(temporary).map(|file| BufWriter::with_capacity(1 << 20, file)).map_err(failed)?;
+        let mut out = BufWriter::with_capacity(1 << 20, file);
         let mut metadata = MetadataOf { rows: Rows::open(self.source)?, job: self.job };
         let mut line = Vec::new();
         for entry in entries {

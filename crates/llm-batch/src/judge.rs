@@ -8,7 +8,7 @@
 //!   is left of the row's retries, or when the server said, and a bounded number of times;
 //! * while nothing else is answered either. Then the failure says nothing about the row: it is an outage. The queue
 //!   pauses, one row at a time tries again, and after `max_outage` the run stops. A run in which nothing was ever
-//!   answered stops after one row's retries.
+//!   answered stops after one row's retries, as soon as the calls that began beside it have failed too.
 //!
 //! A refused key or an empty quota stops the run at once; what could be either the key's fault or one row's (403, a
 //! setting the client refuses) when a second row with other content meets it next.
@@ -50,6 +50,8 @@ pub(crate) struct Failure<'a> {
     pub(crate) gave_up: Option<Instant>,
     /// Whether no other row is in flight or waiting.
     pub(crate) alone: bool,
+    /// Whether other calls are in flight, which may yet be answered.
+    pub(crate) others_in_flight: bool,
 }
 
 /// What follows.
@@ -185,7 +187,7 @@ impl Judge {
     fn suspected(&mut self, kind: ErrorKind, key: Key) -> Decision {
         let held = match self.suspect {
             None => 1,
-            Some((other, held)) if other == key && held < self.limits.concurrency => held + 1,
+            Some((other, held)) if other == key && held < 2 * self.limits.concurrency => held + 1,
             Some(_) if kind == ErrorKind::PermissionDenied => return Decision::Stop(StopReason::Key),
             Some(_) => return Decision::Stop(StopReason::Config),
         };
@@ -220,14 +222,16 @@ impl Judge {
 
         // Was anything else answered while this row failed?
         let failing_since = failure.gave_up.unwrap_or_else(|| earlier(now, waits(error)));
-        if self.last_answer.is_some_and(|at| at >= failing_since) {
+        if self.last_answer.is_some_and(|at| at > failing_since) {
             return Decision::Write;
         }
         // With nothing to compare it to, a failure of the server's own making is taken for the row's.
         let alone = failure.alone && kind == ErrorKind::Server && error.status().is_some();
         match self.last_answer {
             None if alone => return Decision::Write,
-            None => return Decision::Stop(StopReason::Outage),
+            None if !failure.others_in_flight => return Decision::Stop(StopReason::Outage),
+            // The calls that began beside it tell; until then nothing is sent.
+            None => self.outage = true,
             Some(_) if alone && failure.gave_up.is_some() => return Decision::Write,
             Some(_) => {}
         }

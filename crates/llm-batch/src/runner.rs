@@ -322,6 +322,7 @@ impl Run {
             (None, ..) if facts.stop.is_none() => {
                 facts.stop = Some(Stop::new(StopReason::Input, "the reading thread ended unexpectedly"));
             }
+            (_, Some(closed), _) => facts.finished.is_sorted = closed.is_ascending,
             _ => {}
         }
         Ok(self.summary(facts))
@@ -447,7 +448,13 @@ impl Run {
             drop(lock);
             finished
         };
-        facts.finished = on_thread("llm-batch-finish", finish).await?;
+        // A thread that is left alone here is no harm: what it writes takes its place in one step, or not at all.
+        facts.finished = tokio::select! {
+            finished = on_thread("llm-batch-finish", finish) => finished?,
+            _ = self.runner.shutdown.beyond(Level::Drain) => {
+                Finished { warnings: vec!["the output was left as it is: the run was aborted".to_owned()], ..Finished::default() }
+            }
+        };
         facts.warnings.extend(facts.finished.warnings.iter().cloned());
         facts.finished.warnings.iter().for_each(|text| self.tell(&Notice::Warning(text.clone())));
         Ok(())
@@ -576,3 +583,6 @@ async fn on_thread<T: Send + 'static>(
         .await
         .map_err(|_| BatchError::Internal(format!("the thread {name} ended unexpectedly; please report it")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,7 +117,10 @@ impl Source {
                     return Err(BatchError::io("read", &path, source));
                 }
                 if kind.is_file() {
-                    return Ok(Self::File { name: path, file });
+                    let mut source = Self::File { name: path, file };
+                    // What is no JSONL at all is told before anything else happens.
+                    source.lines()?;
+                    return Ok(source);
                 }
                 Ok(Self::Pipe { name: path.display().to_string(), reader: Some(Box::new(file)) })
             }
@@ -373,6 +376,15 @@ mod tests {
                 Lines::over("in.jsonl".into(), Box::new(io::Cursor::new(bytes.to_vec()))).err().unwrap();
             assert!(error.to_string().contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn a_file_that_is_no_jsonl_is_refused_when_it_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.jsonl.gz");
+        std::fs::write(&path, b"\x1f\x8b\x08\0\0").unwrap();
+        let error = Source::open(path.as_path().into()).err().unwrap();
+        assert!(error.to_string().contains("gzip"), "{error}");
     }
 
     #[test]

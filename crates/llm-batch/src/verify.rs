@@ -119,7 +119,7 @@ pub fn verify(
                 let counter = if entry.is(Flag::Success) { &mut report.success } else { &mut report.failed };
                 *counter += 1;
                 if entry.index() != row.index {
-                    report.misplaced.add(entry.offset());
+                    entry.set(Flag::Moved);
                 }
             }
         }
@@ -127,17 +127,22 @@ pub fn verify(
     report.rows = rows.count();
     report.blank_lines = rows.blank();
     let mut used = None;
-    for entry in &entries {
+    for entry in &mut entries {
         if entry.is(Flag::Taken) {
             used = Some(entry.key());
         } else if used == Some(entry.key()) {
-            report.duplicates.add(entry.offset());
-        } else {
-            report.foreign.add(entry.offset());
+            entry.set(Flag::Claimed);
         }
     }
-    for findings in [&mut report.duplicates, &mut report.foreign, &mut report.misplaced] {
-        findings.lines.sort_unstable();
+    // By line, so that the first ones are told.
+    entries.sort_unstable_by_key(Entry::offset);
+    for entry in &entries {
+        match (entry.is(Flag::Taken), entry.is(Flag::Claimed), entry.is(Flag::Moved)) {
+            (false, true, _) => report.duplicates.add(entry.offset()),
+            (false, false, _) => report.foreign.add(entry.offset()),
+            (true, _, true) => report.misplaced.add(entry.offset()),
+            (true, _, false) => {}
+        }
     }
     Ok(report)
 }

@@ -1,0 +1,11 @@
+//! Runs over real files with a scripted client, checked by a reader of their own.
+#![cfg(test)]
+
+mod edits;
+mod ends;
+mod failures;
+mod files;
+mod outage;
+mod promises;
+mod results;
+mod support;
