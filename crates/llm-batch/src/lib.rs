@@ -33,6 +33,8 @@
 //! * Rows cannot say where a request goes, nor with whose key.
 
 mod ask;
+mod background;
+mod blocks;
 mod canon;
 mod dispatch;
 mod error;
@@ -42,7 +44,9 @@ mod finish;
 mod job;
 mod journal;
 mod judge;
+mod key;
 mod latency;
+mod lines;
 mod lock;
 mod parts;
 mod prepare;
@@ -52,9 +56,11 @@ mod results;
 mod resume;
 mod row;
 mod rows;
+mod run;
 mod runner;
 mod shutdown;
 mod source;
+mod stored;
 mod stream;
 mod summary;
 mod verify;

@@ -1,4 +1,6 @@
 use super::*;
+use crate::StopReason;
+use crate::journal::Disk;
 use crate::journal::tests::Faulty;
 use async_trait::async_trait;
 use llm_client::ChatStream;
