@@ -10,19 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use llm_client::clock::{self, Instant};
-use llm_types::{Error, ErrorKind, Phase};
+use llm_types::{Error, ErrorKind};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::ask::{Answer, Done, Shared, ask};
-use crate::feed::{Fed, Pending, Store};
-use crate::journal::{Journal, Line, Told};
-use crate::judge::{Decision, Failure, Judge, Limits};
+use crate::ask::{Done, Shared, ask};
+use crate::feed::{Fed, Pending};
+use crate::journal::{Journal, Told};
+use crate::judge::{Judge, Limits};
 use crate::progress::{Counters, Notice, Observer, Stage};
-use crate::record::{self, Status};
 use crate::results::BatchResult;
 use crate::shutdown::Level;
 use crate::summary::{Stop, StopReason, Tally};
+
+mod outcome;
 
 /// Rows in flight take at most about so much memory; one row always goes.
 const MOST_BYTES: usize = 256 << 20;
@@ -35,8 +36,6 @@ const MOST_STORED: usize = 256;
 const OUTAGE_GRACE: Duration = Duration::from_secs(10);
 /// The same after a deadline, for clients that do not keep it themselves.
 const DEADLINE_GRACE: Duration = Duration::from_millis(250);
-/// A call that would have to wait beyond the deadline fails before it: by at most this, the longest back-off.
-const DEADLINE_MARGIN: Duration = Duration::from_secs(60);
 
 /// What the loop needs.
 pub(crate) struct Setup {
@@ -108,6 +107,8 @@ pub(crate) struct Dispatch {
     /// Rows in flight by task, where rows have to be told of when their calls are given up.
     in_flight: HashMap<Id, (u64, Option<String>, llm_types::Extra)>,
     journal: Option<Journal>,
+    /// A journal that cannot write any more, to be waited for at the end.
+    lost: Option<Journal>,
     /// Whether the records that wait for the disk are answers.
     unwritten: VecDeque<bool>,
     results: Option<mpsc::Sender<BatchResult>>,
@@ -153,6 +154,7 @@ impl Dispatch {
             bytes: 0,
             in_flight: HashMap::new(),
             journal,
+            lost: None,
             unwritten: VecDeque::new(),
             results,
             outbox: VecDeque::new(),
@@ -203,7 +205,7 @@ impl Dispatch {
             }
         }
         self.counters.in_flight.store(0, std::sync::atomic::Ordering::Relaxed);
-        Ended { stop: self.stop, tally: self.tally, journal: self.journal }
+        Ended { stop: self.stop, tally: self.tally, journal: self.journal.or(self.lost) }
     }
 
     async fn next(&mut self, now: Instant) -> Event {
@@ -334,222 +336,6 @@ impl Dispatch {
         }
     }
 
-    fn done(&mut self, done: Result<(Id, Done), JoinError>) {
-        self.counters.in_flight.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-        let (id, done) = match done {
-            Ok((id, done)) => (id, Some(done)),
-            // The call was given up.
-            Err(error) => (error.id(), None),
-        };
-        let told = if self.results.is_some() { self.in_flight.remove(&id) } else { None };
-        let Some(done) = done else {
-            if let Some((index, id, metadata)) = told {
-                self.leave(index, id, metadata);
-            }
-            return;
-        };
-        let Done { row, latency, attempts, result } = done;
-        self.bytes = self.bytes.saturating_sub(row.bytes);
-        self.tally.attempts += u64::from(attempts);
-        match result {
-            Ok(answer) => self.answered(*row, latency, answer),
-            Err(error) => self.failed(row, latency, error),
-        }
-    }
-
-    fn answered(&mut self, row: Pending, latency: Duration, answer: Answer) {
-        if self.is_disk_lost() {
-            return self.leave(row.index, row.id, row.metadata);
-        }
-        if self.judge.answered(clock::now()) {
-            self.tell(&Notice::Resumed);
-        }
-        self.release_held();
-        let Answer { record, usage, response } = answer;
-        self.tally.latency.record(latency);
-        self.used(usage.as_ref());
-        Counters::add(&self.counters.success, 1);
-        self.append(row.index, record, true);
-        if let Some(response) = response {
-            let empty = BatchResult::empty(row.index, row.id, row.metadata, Status::Success);
-            self.hand_on(BatchResult {
-                latency: Some(latency),
-                attempts: row.attempts,
-                response: Some(Arc::clone(&response)),
-                ..empty.answered(&response)
-            });
-        }
-    }
-
-    fn used(&mut self, usage: Option<&llm_types::Usage>) {
-        self.tally.used(usage);
-        if let Some(usage) = usage {
-            Counters::add(&self.counters.input_tokens, usage.input_total());
-            Counters::add(&self.counters.output_tokens, usage.output_total());
-        }
-    }
-
-    fn failed(&mut self, mut row: Box<Pending>, latency: Duration, error: Error) {
-        let now = clock::now();
-        let kind = error.kind();
-        if kind == ErrorKind::Timeout(Phase::Call)
-            && let Some(deadline) = self.shared.deadline
-            && deadline.saturating_duration_since(now) <= DEADLINE_MARGIN
-        {
-            // The job's deadline, not the row's: it is left for the next run.
-            return self.put_back(row, deadline);
-        }
-        let failure = Failure {
-            error: &error,
-            key: row.key,
-            attempts: row.attempts,
-            requeues: row.requeues,
-            gave_up: row.gave_up,
-            alone: self.is_alone(),
-            others_in_flight: !self.tasks.is_empty(),
-        };
-        let decision = self.judge.failed(failure, now, clock::random());
-        if !self.judge.is_suspicious() {
-            self.release_held();
-        }
-        if kind.verdict().retryable {
-            self.last_fault = Some(error.clone());
-        }
-        match decision {
-            Decision::Write => self.write_failure(*row, latency, error),
-            _ if self.stop.is_some() => self.leave(row.index, row.id, row.metadata),
-            Decision::Again(_) | Decision::Doubt(_) if self.level > Level::Run => {
-                self.end(interrupted());
-                self.leave(row.index, row.id, row.metadata);
-            }
-            Decision::Again(at) | Decision::Doubt(at) => {
-                if matches!(decision, Decision::Doubt(_)) {
-                    row.gave_up.get_or_insert(now);
-                }
-                row.requeues += u32::from(kind != ErrorKind::Unavailable);
-                Counters::add(&self.counters.requeued, 1);
-                self.put_back(row, at);
-                self.tell_of_pause(now, &error);
-            }
-            Decision::Hold => self.held.push((row, error, latency)),
-            Decision::Stop(reason) => {
-                self.end(Stop::by(reason, error));
-                self.leave(row.index, row.id, row.metadata);
-            }
-        }
-    }
-
-    /// Whether the row that has just ended is the only one left.
-    fn is_alone(&self) -> bool {
-        self.tasks.is_empty()
-            && self.delayed.is_empty()
-            && self.held.is_empty()
-            && self.all_read
-            && !self.fed.iter().any(|fed| matches!(fed, Fed::Ask(_)))
-    }
-
-    fn put_back(&mut self, row: Box<Pending>, at: Instant) {
-        if self.stop.is_some() {
-            return self.leave(row.index, row.id, row.metadata);
-        }
-        self.put_back += 1;
-        self.delayed.push(Delayed { at: Reverse((at, self.put_back)), row });
-    }
-
-    fn tell_of_pause(&mut self, now: Instant, error: &Error) {
-        if let Some(until) = self.judge.paused_until(now)
-            && !self.pause_told
-        {
-            self.pause_told = true;
-            self.counters.set_stage(Stage::Paused);
-            self.tell(&Notice::Paused { wait: until.saturating_duration_since(now), error: error.clone() });
-        }
-    }
-
-    /// The held rows failed for their own sake after all.
-    fn release_held(&mut self) {
-        for (row, error, latency) in std::mem::take(&mut self.held) {
-            self.write_failure(*row, latency, error);
-        }
-    }
-
-    fn write_failure(&mut self, row: Pending, latency: Duration, error: Error) {
-        if self.is_disk_lost() {
-            return self.leave(row.index, row.id, row.metadata);
-        }
-        self.used(error.partial().and_then(|partial| partial.usage.as_ref()));
-        if self.shared.records {
-            let record = record::failure(&self.shared.about(&row, Some(latency)), &error);
-            self.append(row.index, record, false);
-        }
-        self.count_failure(&error, row.line);
-        if self.results.is_some() {
-            let empty = BatchResult::empty(row.index, row.id, row.metadata, Status::Error);
-            self.hand_on(BatchResult {
-                latency: Some(latency),
-                attempts: row.attempts,
-                ..empty.failed(&error)
-            });
-        }
-    }
-
-    fn count_failure(&mut self, error: &Error, line: u64) {
-        Counters::add(&self.counters.failed, 1);
-        if self.tally.failed(error, line) {
-            self.tell(&Notice::FirstFailure { line, error: error.clone() });
-        }
-    }
-
-    fn store(&mut self, store: Store) {
-        let Store { line, bad, result } = store;
-        if let Some(Line { index, bytes }) = line {
-            self.append(index, bytes, bad.is_none());
-        }
-        if let Some((error, line)) = bad {
-            Counters::add(&self.counters.bad, 1);
-            self.count_failure(&error, line);
-        }
-        if let Some(result) = result {
-            self.hand_on(result);
-        }
-    }
-
-    fn append(&mut self, index: u64, bytes: Vec<u8>, success: bool) {
-        if let Some(journal) = &self.journal {
-            journal.append(Line { index, bytes });
-            self.unwritten.push_back(success);
-        }
-    }
-
-    fn is_disk_lost(&self) -> bool {
-        self.shared.records && self.journal.is_none()
-    }
-
-    fn hand_on(&mut self, result: BatchResult) {
-        if self.results.is_some() {
-            self.outbox.push_back(result);
-        }
-    }
-
-    /// The row stays unrun.
-    fn leave(&mut self, index: u64, id: Option<String>, metadata: llm_types::Extra) {
-        if self.results.is_some() {
-            let error = self.stop.as_ref().map(why_unrun);
-            let mut result = BatchResult::empty(index, id, metadata, Status::Unrun);
-            result.error =
-                Some(error.unwrap_or_else(|| Error::new(ErrorKind::Cancelled, "the run ended before")));
-            self.outbox.push_back(result);
-        }
-    }
-
-    fn leave_stored(&mut self, store: Store) {
-        match store.result {
-            Some(result) if result.restored => self.hand_on(result),
-            Some(result) => self.leave(result.index, result.id, result.metadata),
-            None => {}
-        }
-    }
-
     /// Ends the run: nothing more is sent.
     fn end(&mut self, stop: Stop) {
         if self.stop.is_some() {
@@ -599,7 +385,7 @@ impl Dispatch {
     }
 
     fn disk_failed(&mut self, message: String) {
-        self.journal = None;
+        self.lost = self.journal.take();
         // What did not get there is no part of the sums.
         for success in std::mem::take(&mut self.unwritten) {
             let counter = if success { &self.counters.success } else { &self.counters.failed };
@@ -674,12 +460,4 @@ impl Dispatch {
 
 fn interrupted() -> Stop {
     Stop::new(StopReason::Drained, "the run was interrupted")
-}
-
-/// A row's error when the run ended before it was asked.
-fn why_unrun(stop: &Stop) -> Error {
-    match &stop.error {
-        Some(error) => error.clone(),
-        None => Error::new(ErrorKind::Cancelled, format!("not asked: {}", stop.message)),
-    }
 }

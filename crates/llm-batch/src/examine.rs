@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::error::{BatchError, Conflict};
 use crate::parts::{self, Parts};
-use crate::record::{self, Stored};
 use crate::resume::{Entry, Flag, metadata_hash};
+use crate::stored::{self, Stored};
 
 /// No record is longer: a row and its answer are bounded.
 const LONGEST: usize = 1 << 30;
@@ -86,7 +86,7 @@ fn find(line: &[u8]) -> Option<(usize, Stored<'_>)> {
         return Some((0, stored));
     }
     // The record's own text may hold the same bytes as its beginning, as may the torn line's: a few looks are enough.
-    memchr::memmem::find_iter(line, record::HEAD)
+    memchr::memmem::find_iter(line, stored::HEAD)
         .filter(|at| *at > 0)
         .take(16)
         .find_map(|at| Stored::parse(line.get(at..)?).map(|stored| (at, stored)))
@@ -96,7 +96,7 @@ fn find(line: &[u8]) -> Option<(usize, Stored<'_>)> {
 fn is_torn(line: &[u8]) -> bool {
     let start = line.iter().position(|byte| *byte != 0).unwrap_or(line.len());
     let text = line.get(start..).unwrap_or_default();
-    text.starts_with(record::HEAD) || record::HEAD.starts_with(text)
+    text.starts_with(stored::HEAD) || stored::HEAD.starts_with(text)
 }
 
 /// What stands in an output before a run.

@@ -9,18 +9,20 @@ use llm_client::clock::Instant;
 use llm_types::{ChatRequest, Error, ErrorKind, Extra};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::blocks::Blocks;
 use crate::error::BatchError;
-use crate::finish::Blocks;
 use crate::job::Job;
 use crate::journal::Line;
+use crate::key::Key;
 use crate::parts::Parts;
 use crate::progress::Counters;
 use crate::record::{self, About, SaveInput, Status};
 use crate::results::BatchResult;
 use crate::resume::{Entry, Flag, Resume, metadata_hash};
-use crate::row::{Format, Key};
+use crate::row::Format;
 use crate::rows::{Row, Rows};
 use crate::source::Source;
+use crate::stored;
 
 /// Rows go over in pieces of at most so many, or of about so many bytes.
 const PIECE_ROWS: usize = 64;
@@ -307,7 +309,7 @@ impl Work {
         }
         let fed = if side {
             let metadata = record::metadata_text(row.metadata());
-            let Some(bytes) = record::moved(&line, row.index, Some(&metadata)) else { return Ok(None) };
+            let Some(bytes) = stored::moved(&line, row.index, Some(&metadata)) else { return Ok(None) };
             Fed::Store(Box::new(Store { line: Some(Line { index: row.index, bytes }), bad: None, result }))
         } else {
             match result {

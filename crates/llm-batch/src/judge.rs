@@ -18,7 +18,7 @@ use std::time::Duration;
 use llm_client::clock::{self, Instant};
 use llm_types::{Again, Error, ErrorKind, Phase};
 
-use crate::row::Key;
+use crate::key::Key;
 use crate::summary::StopReason;
 
 /// How often a row is asked again because the client gave up early.

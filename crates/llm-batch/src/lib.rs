@@ -2,25 +2,39 @@
 //!
 //! ```no_run
 //! # async fn example(client: std::sync::Arc<dyn llm_client::ModelClient>) -> Result<(), llm_batch::BatchError> {
-//! use std::path::Path;
 //! use llm_batch::BatchRunner;
-//! let runner = BatchRunner::new(client).system("Be brief.").concurrency(64);
-//! let summary = runner.run(Path::new("questions.jsonl"), "answers.jsonl").await?;
-//! println!("{} answered, {} failed", summary.success, summary.failed);
+//! let summary = BatchRunner::new(client)
+//!     .system("Answer in one sentence.")
+//!     .concurrency(20)
+//!     .run("questions.jsonl", "answers.jsonl")
+//!     .await?;
+//! assert_eq!(summary.success + summary.failed, summary.total.unwrap_or_default());
 //! # Ok(()) }
 //! ```
-//! Start at [`BatchRunner`]: [`run`](BatchRunner::run) goes from file to file, [`stream`](BatchRunner::stream) yields each
-//! row once, [`collect`](BatchRunner::collect) answers a list in memory. [`verify`] proves that an output is complete.
 //!
-//! * The output is the journal: a record is handed to the operating system when its answer is complete, and is on disk
-//!   within a second. Killed anywhere, the next run ends with every row exactly once.
-//! * Rows are matched by what they say, as a multiset, never by position. A changed model, system prompt or parameter is
-//!   refused with the difference named, before anything is sent.
-//! * Nothing paid is deleted: an answer that no row claims any more moves to a file beside the output.
-//! * Memory: at most 32 bytes for each stored row while resuming and sorting, nothing for a row of a first run.
-//! * Limits: plain JSONL only (no compressed input), one writer at a time, one file system that can lock and rename.
+//! Start at [`BatchRunner`]: a run from file to file ([`run`](BatchRunner::run)), results one by one
+//! ([`stream`](BatchRunner::stream)), or requests in memory ([`collect`](BatchRunner::collect)). A [`Job`] is what all
+//! rows share, a [`Summary`] what a run did, [`verify()`] proves an output whole. [`ALLOWED_BODY_FIELDS`] says what a row
+//! may set itself.
+//!
+//! How a row goes: `source` reads a line, `row` parses it and names its key, `resume` says whether an answer exists,
+//! `dispatch` puts it into the window and calls the client, `judge` decides what follows a failure; the reply becomes a
+//! `record`, one writer appends it to the `journal`; at a clean end `finish` puts the output in order.
+//!
+//! * Every row of the input is in the output exactly once after a finished run, whatever was killed before.
+//! * An answer that was stored is never paid for again and never deleted: answers follow their rows by content, and those
+//!   that no row claims any more move to a side file.
+//! * Every line of the output is whole JSON. A record is in the system's hands when its row leaves the window, and on the
+//!   disk within a second.
+//! * One run per output. A second one, an output of another job, and a file of somebody else are refused with nothing
+//!   sent and nothing changed.
+//! * A dead key, an empty quota and a dead endpoint stop the run and are nobody's failure: the same command goes on later.
+//! * Memory does not grow with the number of rows in a first run, and by 32 bytes a row while resuming and sorting.
+//! * Rows cannot say where a request goes, nor with whose key.
 
 mod ask;
+mod background;
+mod blocks;
 mod canon;
 mod dispatch;
 mod error;
@@ -30,7 +44,9 @@ mod finish;
 mod job;
 mod journal;
 mod judge;
+mod key;
 mod latency;
+mod lines;
 mod lock;
 mod parts;
 mod prepare;
@@ -40,9 +56,11 @@ mod results;
 mod resume;
 mod row;
 mod rows;
+mod run;
 mod runner;
 mod shutdown;
 mod source;
+mod stored;
 mod stream;
 mod summary;
 mod verify;

@@ -5,10 +5,10 @@
 //! answers from run to run.
 //!
 //! Entries are sorted by key and, within a key, by how good they are. Claiming goes from the best downwards, so that
-//! the entries of one key always stand in the order [replaced][neither][taken][claimed], and every step is a binary
+//! the entries of one key always stand in the order replaced, neither, taken, claimed, and every step is a binary
 //! search, however many equal rows there are.
 
-use crate::row::Key;
+use crate::key::Key;
 
 /// Offsets have 56 bits, flags the other 8.
 const FLAG_BITS: u32 = 8;

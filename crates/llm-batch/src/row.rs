@@ -11,17 +11,15 @@
 //! | `body` | `openai_batch` | the same without a name |
 //!
 //! A member that is `null` counts as missing. All other members are the row's metadata, as written.
-//!
-//! The **key** is a hash of what the row itself asks: its name, its messages and its own settings, read as JSON, so that
-//! reformatting the file or changing metadata keeps its answers, and one question has one key in every format.
 
 use llm_types::{ChatRequest, Extra, Invalid, Message, messages_from_json};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::canon::Digest;
 use crate::job::Job;
-use crate::{parts, source};
+use crate::key::Key;
+use crate::lines::Line;
+use crate::source::BatchRequest;
 
 /// The members of a row's own request body that are sent. Others make the row a bad one, unless the job allows them
 /// ([`Job::body_fields`]). What decides where a request goes and with whose key is never among them.
@@ -129,51 +127,6 @@ pub enum Format {
     Request,
 }
 
-/// A row's hash, by which a resumed run finds its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key(pub(crate) u128);
-
-/// What a key begins with: the version of the way it is made.
-const KEY_VERSION: &str = "1:";
-
-impl Key {
-    /// The form in records.
-    pub(crate) fn text(self) -> String {
-        format!("{KEY_VERSION}{:032x}", self.0)
-    }
-
-    /// Reads the form in records. A key of another version belongs to no row of this one.
-    pub(crate) fn parse(text: &str) -> Self {
-        let known = text.strip_prefix(KEY_VERSION).filter(|hex| hex.len() == 32);
-        Self(known.and_then(|hex| u128::from_str_radix(hex, 16).ok()).unwrap_or_else(|| {
-            let mut digest = Digest::new("llm-batch unknown key");
-            digest.text(text);
-            digest.finish()
-        }))
-    }
-
-    fn of_request(id: Option<&str>, messages: &str, own: Option<&ChatRequest>) -> Self {
-        let mut digest = Digest::new("llm-batch row 1");
-        digest.maybe(id);
-        digest.json(messages);
-        for hash in [own.and_then(parts::parameters), own.and_then(parts::schema)] {
-            match hash {
-                Some(hash) => digest.bytes(&hash.to_be_bytes()),
-                None => digest.maybe(None),
-            }
-        }
-        Self(digest.finish())
-    }
-
-    /// A bad row is known by its bytes and by what was said about it, which names its line.
-    fn of_bad(line: &[u8], message: &str) -> Self {
-        let mut digest = Digest::new("llm-batch bad row 1");
-        digest.bytes(line);
-        digest.text(message);
-        Self(digest.finish())
-    }
-}
-
 /// A row that can be sent.
 #[derive(Debug)]
 pub(crate) struct Parsed {
@@ -199,17 +152,17 @@ pub(crate) struct Bad {
 }
 
 /// Reads the row on one line of the input.
-pub(crate) fn parse(number: u64, line: &source::Line<'_>, job: &Job) -> Result<Parsed, Box<Bad>> {
+pub(crate) fn parse(number: u64, line: &Line<'_>, job: &Job) -> Result<Parsed, Box<Bad>> {
     let bytes = match line {
-        source::Line::Text(bytes) => *bytes,
-        source::Line::TooLong => &[],
+        Line::Text(bytes) => *bytes,
+        Line::TooLong => &[],
     };
     let bad = |message: String, id, metadata| {
         let message = format!("line {number}: {message}");
         Box::new(Bad { key: Key::of_bad(bytes, &message), message, id, metadata })
     };
     let alone = |message: String| bad(message, None, Extra::new());
-    if *line == source::Line::TooLong {
+    if *line == Line::TooLong {
         return Err(alone("the row is longer than a row may be (512 MiB)".to_owned()));
     }
     let text = std::str::from_utf8(bytes)
@@ -238,8 +191,8 @@ pub(crate) fn parse(number: u64, line: &source::Line<'_>, job: &Job) -> Result<P
 }
 
 /// Reads a request in memory as a row.
-pub(crate) fn from_request(number: u64, request: &source::BatchRequest) -> Result<Parsed, Box<Bad>> {
-    let source::BatchRequest { request, id, metadata } = request;
+pub(crate) fn from_request(number: u64, request: &BatchRequest) -> Result<Parsed, Box<Bad>> {
+    let BatchRequest { request, id, metadata } = request;
     let raw = serde_json::to_string(&request.messages).unwrap_or_default();
     if let Err(invalid) = one_answer(request) {
         let message = format!("request {number}: {invalid}");

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::error::BatchError;
 use crate::job::Job;
+use crate::key::Key;
+use crate::lines::Lines;
 use crate::row::{self, Bad, Parsed};
-use crate::source::{BatchRequest, Lines, Source};
+use crate::source::{BatchRequest, Source};
 
 /// One row, good or bad.
 pub(crate) struct Row {
@@ -17,7 +19,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    pub(crate) fn key(&self) -> row::Key {
+    pub(crate) fn key(&self) -> Key {
         match &self.parsed {
             Ok(parsed) => parsed.key,
             Err(bad) => bad.key,

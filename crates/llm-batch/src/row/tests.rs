@@ -1,7 +1,6 @@
 //! Rows of every format, good and bad, and their keys.
 
 use super::*;
-use crate::source::Line;
 use llm_types::Role;
 
 fn read_by(job: &Job, line: &str) -> Result<Parsed, Box<Bad>> {
@@ -203,9 +202,9 @@ fn the_key_does_not_depend_on_the_job_but_for_the_id_field() {
 
 #[test]
 fn a_request_in_memory_has_the_key_of_the_same_row_in_a_file() {
-    let request = source::BatchRequest::from(ChatRequest::user("hi"));
+    let request = BatchRequest::from(ChatRequest::user("hi"));
     assert_eq!(from_request(1, &request).unwrap().key, read(r#"{"q":"hi"}"#).key);
-    let two = source::BatchRequest::from(ChatRequest { n: Some(2), ..ChatRequest::user("hi") });
+    let two = BatchRequest::from(ChatRequest { n: Some(2), ..ChatRequest::user("hi") });
     assert!(from_request(3, &two).unwrap_err().message.starts_with("request 3: n"));
 }
 

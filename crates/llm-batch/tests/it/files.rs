@@ -43,12 +43,11 @@ async fn compressed_input_is_named_as_such() {
     let desk = Desk::new();
     fs::write(desk.input(), b"\x1f\x8b\x08\0\0\0\0\0").unwrap();
     let fake = Fake::answering();
-    // Found when it is read: nothing was sent, and the run says why.
-    let summary = runner(&fake).run(desk.input(), desk.output()).await;
-    let text = match summary {
-        Ok(summary) => summary.stopped.unwrap().message,
-        Err(error) => error.to_string(),
-    };
+    let error = runner(&fake).run(desk.input(), desk.output()).await.unwrap_err();
+    assert_eq!((error.class(), desk.files()), (ErrorClass::Usage, vec!["in.jsonl".to_owned()]));
+    // A pipe is known when it is read: nothing was sent, and the run says why.
+    let pipe = Input::reader("stdin", io::Cursor::new(b"\x1f\x8b\x08\0\0\0"));
+    let text = runner(&fake).run(pipe, desk.output()).await.unwrap().stopped.unwrap().message;
     assert!(text.contains("gzip") && text.contains("not read yet"), "{text}");
     assert_eq!(fake.count(), 0);
 }
