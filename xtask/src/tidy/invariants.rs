@@ -32,11 +32,16 @@ fn in_page(page: &str, tests: &[&str]) -> Vec<Finding> {
         let statement = statement.join(" ");
         let named: Vec<&str> = statement.split('`').skip(1).step_by(2).filter_map(last_name).collect();
         if !named.iter().any(|name| tests.contains(name)) {
-            let tried = if named.is_empty() { "none".to_owned() } else { named.join(", ") };
-            let message = format!(
-                "no test of that name exists (named: {tried}); name the test that guards it, in backticks"
-            );
+            let message = "names no test that exists; name the test that guards it, in backticks";
             findings.push(Finding::new(PAGE, at + 1, message));
+        }
+        // A sentence in snake case can only be meant as a test's name.
+        for gone in named.iter().filter(|name| name.matches('_').count() >= 3 && !tests.contains(name)) {
+            findings.push(Finding::new(
+                PAGE,
+                at + 1,
+                format!("there is no test `{gone}`; name the one that guards it"),
+            ));
         }
     }
     if !seen {
@@ -100,5 +105,6 @@ mod tests {
         ] {
             assert_eq!(in_page(bad, &tests).len(), 1, "{bad}");
         }
+        assert_eq!(in_page("**Invariant** `one`, `what_was_renamed_since`, `serde_json`", &tests).len(), 1);
     }
 }
