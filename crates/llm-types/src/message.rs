@@ -36,7 +36,8 @@ impl Role {
 
 /// One message: a role and what it says, in order.
 ///
-/// Its JSON form is OpenAI's, because that is what users have in their files; see [`crate::message_json`].
+/// Its JSON form is OpenAI's, because that is what users have in their files. Reading is tolerant (role `function`,
+/// `function_call`, several names for reasoning); writing loses nothing that reading understands.
 #[derive(Clone, Debug)]
 pub struct Message {
     /// Who speaks.
