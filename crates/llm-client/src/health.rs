@@ -30,8 +30,17 @@ pub struct Health {
     pub lanes: EndpointState,
 }
 
+impl HttpClient {
+    /// How it is, as far as its own traffic tells: nothing is sent.
+    /// [`HealthProbe::probe`](crate::HealthProbe::probe) asks the server.
+    #[must_use]
+    pub fn health_check(&self) -> Health {
+        Health::of(self)
+    }
+}
+
 impl Health {
-    pub(crate) fn of(client: &HttpClient) -> Self {
+    fn of(client: &HttpClient) -> Self {
         let now = clock::now();
         let lanes = client.lanes().snapshot(now);
         let pool = client.pool();

@@ -26,7 +26,6 @@ use crate::clock;
 use crate::contract::{ChatStream, Embedder, HealthProbe, ModelClient, ModelLister};
 use crate::dialect::Encoded;
 use crate::driver::{Driven, Queue, drive};
-use crate::health::Health;
 use crate::lane::{Cost, LaneGuard, Lanes};
 use crate::metrics::{Metrics, MetricsSnapshot};
 use crate::settings::Settings;
@@ -103,12 +102,6 @@ impl HttpClient {
     pub async fn warm_up(&self, connections: usize) -> Result<usize, Error> {
         let opened = self.0.transport.warm_up(&self.0.endpoint, connections).await;
         opened.map_err(|error| self.0.describe(error))
-    }
-
-    /// How it is, as far as its own traffic tells: nothing is sent. [`HealthProbe::probe`] asks the server.
-    #[must_use]
-    pub fn health_check(&self) -> Health {
-        Health::of(self)
     }
 
     /// Whether [`close`](ModelClient::close) was called.
