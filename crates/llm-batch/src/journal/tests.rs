@@ -1,3 +1,5 @@
+//! Appending, syncing and what happens when the disk refuses.
+
 use super::*;
 use crate::lock::Target;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

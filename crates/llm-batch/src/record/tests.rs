@@ -1,3 +1,5 @@
+//! Records written and read back, ours and foreign ones.
+
 use super::*;
 use crate::stored::{Stored, index_of, moved};
 use llm_types::{Choice, ErrorKind, FinishReason, Totals, UsageSource};

@@ -1,3 +1,5 @@
+//! A run whose disk fails, and one without a runtime.
+
 use super::*;
 use crate::StopReason;
 use crate::journal::Disk;
