@@ -6,6 +6,7 @@ mod aggregator;
 mod choose;
 
 mod files;
+mod life;
 mod pool;
 mod registry;
 mod schema;
