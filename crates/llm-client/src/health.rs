@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::clock;
 use crate::contract::ModelClient as _;
 use crate::http_client::HttpClient;
-use crate::lane::{BreakerState, EndpointState};
+use crate::lane::{BreakerState, EndpointState, RateLimitStatus};
 use crate::metrics::MetricsSnapshot;
 
 /// The state of one client.
@@ -36,6 +36,21 @@ impl HttpClient {
     #[must_use]
     pub fn health_check(&self) -> Health {
         Health::of(self)
+    }
+
+    /// Every limit that can hold a call back, as it stands: buckets, slots, keys by hint, what the server said and what was
+    /// learned, with the time until it expires.
+    #[must_use]
+    pub fn rate_limit_status(&self) -> RateLimitStatus {
+        self.lanes().rate_limit_status(clock::now())
+    }
+
+    /// Fills its buckets and forgets cool-downs and learned limits; see [`Lanes::reset_rate_limit`]. All clients of the
+    /// endpoint notice.
+    ///
+    /// [`Lanes::reset_rate_limit`]: crate::lane::Lanes::reset_rate_limit
+    pub fn reset_rate_limit(&self) {
+        self.lanes().reset_rate_limit(clock::now());
     }
 }
 
