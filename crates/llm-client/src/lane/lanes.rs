@@ -135,6 +135,24 @@ impl Lanes {
         })
     }
 
+    /// Whether a call that uses next to nothing would be admitted. Nothing is taken, so a moment later it may be different.
+    ///
+    /// # Errors
+    /// What stands in the way, and the first moment that could be different; see [`Admission::NotBefore`].
+    pub fn check(&self, now: Instant, options: &AdmitOptions<'_>) -> Result<(), (Option<Instant>, Why)> {
+        let cost = Cost::default();
+        let mut state = self.endpoint.state();
+        let mut shared = Refusal::default();
+        state.check(cost, now, options, &mut shared);
+        check_shared(&self.limits, cost, now, &mut shared);
+        let mut ask = Ask { state: &mut state, shared, best: None, cost, now, avoid: options.avoid };
+        let asked = match &self.pool {
+            None => ask.keyless().map(|_| ()),
+            Some(pool) => pool.any(|id| ask.offer(LaneId(Some(id)))).map_err(|why| ask.refused(why)),
+        };
+        asked.map_err(Refusal::into_parts)
+    }
+
     /// Ends when something changes that could let a waiting call in before its date: a call ends, a limit is raised, a key
     /// is put back to work. It hears of everything since it was made, so make it before asking for admission.
     pub fn released(&self) -> impl Future<Output = ()> + Send + use<> {
@@ -229,11 +247,7 @@ fn admit(
     let pass: Pass = state.check(cost, now, options, &mut shared);
     // Looked at before anything is taken: to take and give back would wake those who wait for the same limits, again and
     // again.
-    for limit in limits {
-        if let Err(exhausted) = limit.ready(cost, now) {
-            shared.add_shared(exhausted);
-        }
-    }
+    check_shared(limits, cost, now, &mut shared);
     let mut ask = Ask { state: &mut state, shared, best: None, cost, now, avoid: options.avoid };
     let picked = pick(&mut ask).and_then(|lease| Ok((lease, take_shared(limits, cost, now)?)));
     match picked {
@@ -244,8 +258,16 @@ fn admit(
             Admission::Granted(LaneGuard::new(Arc::clone(endpoint), lease, held, holds))
         }
         Err(refusal) => {
-            let at = refusal.date();
-            Admission::NotBefore { at, why: refusal.why.unwrap_or(Why::KeyRemoved) }
+            let (at, why) = refusal.into_parts();
+            Admission::NotBefore { at, why }
+        }
+    }
+}
+
+fn check_shared(limits: &[Arc<SharedLimit>], cost: Cost, now: Instant, refusal: &mut Refusal) {
+    for limit in limits {
+        if let Err(exhausted) = limit.ready(cost, now) {
+            refusal.add_shared(exhausted);
         }
     }
 }

@@ -78,6 +78,8 @@ fn a_shared_limit_holds_over_all_who_charge_it() {
     for lanes in [&first, &second] {
         assert_eq!(admit(lanes, 0, now).unwrap_err(), (None, shared("team", LimitKind::Slots)));
     }
+    let options = AdmitOptions::default();
+    assert_eq!(first.check(now, &options), Err((None, shared("team", LimitKind::Slots))));
     assert!(bench.admit(0.0).is_ok(), "who does not charge it is free");
     drop(one);
     assert!(admit(&second, 0, now).is_ok());
@@ -273,10 +275,8 @@ fn resetting_the_rate_limits_leaves_breaker_and_parked_keys_alone() {
     bench.fail(0.0, &error(ErrorKind::Authentication).with_status(401));
     bench.fail(1.0, &refused(Some(50)));
     assert_eq!(why(bench.admit(1.0)), (Some(51.0), Why::CoolDown));
-    let held = {
-        bench.lanes.reset_rate_limit(bench.at(1.0));
-        bench.admit(1.0).unwrap()
-    };
+    bench.lanes.reset_rate_limit(bench.at(1.0));
+    let held = bench.admit(1.0).unwrap();
     bench.lanes.reset_rate_limit(bench.at(1.0));
     assert_eq!(bench.lanes.endpoint().in_flight(), 1, "calls in flight stay counted");
     drop(held);
