@@ -148,7 +148,7 @@ impl ProviderSpec {
     /// How the model named like this is spoken to here: the row's quirks and what follows the model's name.
     #[must_use]
     pub fn quirks_for(&self, model: &str) -> Quirks {
-        families::quirks(&self.quirks, model)
+        families::quirks(self, model)
     }
 
     /// The address that the environment gives it, with the variable's name.
