@@ -4,6 +4,8 @@ use llm_client::dialect::{ReasoningForm, Replay, ReplayField, ReplayWhen, Settin
 
 use super::*;
 
+mod fixtures;
+
 #[test]
 fn every_row_can_be_named_and_reached() {
     for (at, row) in all().iter().enumerate() {
