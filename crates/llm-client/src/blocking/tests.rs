@@ -1,3 +1,5 @@
+//! Clients that do as they are told: where a blocking call may be made, and what ends it.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
