@@ -253,6 +253,7 @@ impl HttpClientBuilder {
             metrics: Metrics::default(),
             state_gauges: StateGauges::default(),
             closed: AtomicBool::new(false),
+            available: AtomicBool::new(true),
         })))
     }
 }
