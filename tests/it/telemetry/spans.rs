@@ -1,7 +1,10 @@
 //! Spans: one for a call, one for each attempt below it.
 
+use std::sync::Arc;
+
 use llm_client::telemetry::{Names, Telemetry};
 use llm_client::{Call, Embedder as _, ModelClient as _, ModelClientExt as _};
+use llm_manager::{Member, Pool, Strategy};
 use llm_mock::{MockServer, Reply};
 use llm_types::{
     ChatRequest, EmbeddingRequest, ReasoningEffort, ReasoningSetting, ResponseFormat, StreamEvent,
@@ -265,4 +268,32 @@ async fn no_prompt_no_answer_and_no_key_is_traced_unless_content_is_asked_for() 
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_call_of_a_pool_is_one_span_whoever_answers_it() {
+    let (spans, _listening) = Spans::listen();
+    let (dead, alive) = (MockServer::start().await, MockServer::start().await);
+    dead.reply(500, &[], "{}");
+    dead.reply(500, &[], "{}");
+    alive.push(Reply::text("one two three"));
+    let member = |server| Member::new(Arc::new(observed(server, Telemetry::default())));
+    let pool =
+        Pool::builder("pool/fast").strategy(Strategy::Fallback).member(member(&dead)).member(member(&alive));
+    let pool = pool.build().unwrap();
+    pool.stream(ChatRequest::user("hi")).await.unwrap().collect().await.unwrap();
+    let call = spans.call();
+    call.says(&[
+        ("otel.name", "chat fast"),
+        ("gen_ai.provider.name", "pool"),
+        ("llm.attempts", "2"),
+        ("llm.retry.reason", "server"),
+        ("llm.endpoint.id", &alive.base_url()),
+        ("gen_ai.response.finish_reasons", r#"["stop"]"#),
+    ]);
+    assert_eq!((call.closed, call.get("server.address")), (true, None));
+    let [first, second] = spans.named("attempt").try_into().unwrap();
+    assert!(first.is_below(&call) && second.is_below(&call));
+    first.says(&[("llm.endpoint.id", &dead.base_url()), ("http.response.status_code", "500")]);
+    second.says(&[("llm.endpoint.id", &alive.base_url()), ("http.request.resend_count", "1")]);
 }
