@@ -9,7 +9,8 @@
 //! # Ok(()) }
 //! ```
 //! Start at [`ModelClient`] (the contract) and [`Call`] (what belongs to one call). Below them: [`driver`] (retries and
-//! waits), [`lane`] (admission), [`dialect`] and [`framing`] (wire formats, no I/O), [`transport`] (connections).
+//! waits), [`lane`] (admission), [`dialect`] and [`framing`] (wire formats, no I/O), [`transport`] (connections). Beside them:
+//! [`telemetry`] (spans and figures).
 //!
 //! * A call makes at most R + E requests over E endpoints, whatever it is wrapped in.
 //! * After the first content event of a stream, a call is never made again.
@@ -29,6 +30,8 @@ mod health;
 pub mod lane;
 mod metrics;
 pub mod settings;
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "what only a client with a socket tells"))]
+pub mod telemetry;
 
 #[cfg(feature = "http")]
 mod attempt;

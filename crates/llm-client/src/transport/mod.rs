@@ -47,6 +47,7 @@ pub use self::proxy::ProxyEnv;
 pub use self::safety::{check_key_over_plain_http, redirect_error, secret_header};
 use self::tls::Tls;
 use crate::settings::{Settings, Timers};
+use crate::telemetry::PoolGauges;
 
 /// The most headers of an answer.
 const MAX_HEADERS: usize = 100;
@@ -162,6 +163,7 @@ impl Transport {
             opened: AtomicU64::new(0),
             reused: AtomicU64::new(0),
             resent: AtomicU64::new(0),
+            gauges: PoolGauges::default(),
         };
         let proxies = Proxies::new(settings.proxy.as_deref(), env)?;
         Ok(Self(Arc::new(Inner {
