@@ -17,12 +17,14 @@ mod build;
 mod choose;
 mod edit;
 mod files;
+mod formats;
 mod keys;
 mod layers;
 mod load;
 mod outside;
 mod reader;
 mod schema;
+mod tree;
 
 pub use self::choose::Choice;
 pub use self::edit::{with_default, write};
