@@ -12,7 +12,7 @@ use llm_provider::{
 };
 use llm_types::Error;
 
-use super::keys::{self, KeyOrigin};
+use super::keys::{self, KeyEntry};
 use super::layers::{Layers, SetBy};
 use super::load::Sources;
 use super::schema::{Config, ProviderEntry, Setting};
@@ -133,9 +133,7 @@ impl Builder<'_> {
         let variable = row.key_from(self.sources.env).filter(|_| by_name.is_some());
         let supply = match (keys, variable) {
             // The user wrote which variable it is, or that there is no key.
-            (Some(keys), _)
-                if keys.is_empty() || keys.iter().any(|key| matches!(key.origin, KeyOrigin::Env(_))) =>
-            {
+            (Some(keys), _) if keys.is_empty() || keys.iter().any(KeyEntry::is_variable) => {
                 keys::supply(&entry.name, keys, self.sources.env)
             }
             (stored, Some((name, text))) if own => {

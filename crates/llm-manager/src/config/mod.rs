@@ -29,5 +29,6 @@ mod tree;
 pub use self::choose::Choice;
 pub use self::edit::{with_default, write};
 pub use self::files::user_config;
+pub use self::keys::{keyring_key, remove_keyring_key, set_keyring_key};
 pub use self::layers::SetBy;
 pub use self::load::{Loaded, Sources, StartServer, load};
