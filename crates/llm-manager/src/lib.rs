@@ -13,7 +13,7 @@
 //! }
 //! let client = manager.client("deepseek/deepseek-chat")?;
 //! println!("{}", client.ask("What is backpressure?").await?);
-//! manager.close().await;
+//! manager.close_all().await;
 //! # Ok(()) }
 //! ```
 //! Start at [`Manager`] (names to clients), [`config`] (files, environment, command line) and [`manager`] (the one of the

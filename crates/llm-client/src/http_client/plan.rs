@@ -39,6 +39,7 @@ impl Plan for CallPlan<'_> {
     fn rules(&self, call: &Call) -> Rules {
         Rules {
             endpoints: vec![0; self.lanes.len()],
+            reserve: Vec::new(),
             max_retries: call.max_retries.unwrap_or(self.client.settings.max_retries),
             retry_after_cap: self.client.settings.retry_after_cap,
             wait: call.wait,
@@ -56,15 +57,7 @@ impl Plan for CallPlan<'_> {
                 let at = self.lanes.iter().position(|id| *id == guard.lane()).unwrap_or_default();
                 Ok((at, guard))
             }
-            Admission::NotBefore { at, why } => {
-                let block = match &why {
-                    Why::KeyParked(parked) => Block::Parked(parked.kind),
-                    Why::KeyRemoved | Why::Avoided => Block::Parked(llm_types::ErrorKind::Unavailable),
-                    Why::Breaker => Block::Rest,
-                    _ => Block::Turn,
-                };
-                Err(NotBefore { at, block, reason: why.to_string() })
-            }
+            Admission::NotBefore { at, why } => Err(not_before(at, &why)),
         }
     }
 
@@ -120,6 +113,17 @@ impl Plan for CallPlan<'_> {
     fn describe(&self, error: Error) -> Error {
         self.client.describe(error)
     }
+}
+
+/// A lane's refusal as the driver reads it.
+pub(super) fn not_before(at: Option<Instant>, why: &Why) -> NotBefore {
+    let block = match why {
+        Why::KeyParked(parked) => Block::Parked(parked.kind),
+        Why::KeyRemoved | Why::Avoided => Block::Parked(llm_types::ErrorKind::Unavailable),
+        Why::Breaker => Block::Rest,
+        _ => Block::Turn,
+    };
+    NotBefore { at, block, reason: why.to_string() }
 }
 
 /// Tells requests apart: two different ones that are forbidden in a row speak against the key.
