@@ -18,12 +18,14 @@ mod choose;
 mod edit;
 mod files;
 mod formats;
+mod groups;
 mod keys;
 mod layers;
 mod load;
 mod outside;
 mod reader;
 mod schema;
+mod site;
 mod tree;
 
 pub use self::choose::Choice;

@@ -5,6 +5,7 @@
 mod choose;
 mod files;
 mod formats;
+mod groups;
 mod registry;
 mod schema;
 mod support;
