@@ -17,8 +17,11 @@
 //! * Dropping a call or its stream cancels the request at the server at once.
 //! * No secret appears in `Debug`, `Display`, traces or errors; no prompt or answer in an error or trace.
 //!
-//! Feature `http` (default) holds everything that talks; without it the contract and the driver alone compile.
+//! Feature `http` (default) holds everything that talks; without it the contract and the driver alone compile. Feature
+//! `blocking` (default) is the same contract for callers that do not await; it brings no dependency of its own.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod call;
 pub mod clock;
 mod contract;

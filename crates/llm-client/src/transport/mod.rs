@@ -56,7 +56,8 @@ const MAX_STREAMS: usize = 100;
 
 /// A pool of connections with one set of TLS, proxy and limit settings. A clone is the same pool.
 ///
-/// Needs a tokio runtime with timers and I/O. Connections end with the runtime they were opened on.
+/// Needs a tokio runtime with timers and I/O. Each runtime that uses it has connections of its own, up to
+/// `max_connections` to a host; they end with the runtime.
 #[derive(Clone)]
 pub struct Transport(Arc<Inner>);
 
