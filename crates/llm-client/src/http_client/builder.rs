@@ -211,7 +211,7 @@ impl HttpClientBuilder {
             max_event: settings.max_event_bytes,
             max_error: settings.max_error_bytes,
         };
-        Ok(HttpClient(Arc::new(Inner {
+        let client = HttpClient(Arc::new(Inner {
             id: format!("{provider}/{name}"),
             provider,
             name,
@@ -229,7 +229,11 @@ impl HttpClientBuilder {
             metrics: Metrics::default(),
             closed: AtomicBool::new(false),
             available: AtomicBool::new(true),
-        })))
+        }));
+        if client.settings().eager_init {
+            client.warm_up_soon();
+        }
+        Ok(client)
     }
 }
 
