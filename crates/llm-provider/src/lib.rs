@@ -33,7 +33,7 @@ pub use crate::clients::Clients;
 pub use crate::endpoint_config::EndpointConfig;
 pub use crate::keys::KeySupply;
 pub use crate::loopback::LoopbackProvider;
-pub use crate::provider::{ModelConfig, Provider};
+pub use crate::provider::{Initialized, ModelConfig, Provider};
 pub use crate::shared::Shared;
 pub use crate::spec::{AddressVariable, ProviderSpec};
 pub use crate::spec_provider::SpecProvider;

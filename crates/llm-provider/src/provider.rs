@@ -43,6 +43,15 @@ impl ModelConfig {
     }
 }
 
+/// What became of one configured model.
+#[derive(Clone, Debug)]
+pub struct Initialized {
+    /// Its configured name.
+    pub model: String,
+    /// Its client, or what stands against it.
+    pub client: Result<Arc<dyn ModelClient>, Error>,
+}
+
 /// Makes the clients of one vendor or server. A provider of your own implements the two methods without a body and is
 /// registered like ours.
 pub trait Provider: fmt::Debug + Send + Sync + 'static {
@@ -103,9 +112,10 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Makes the client of every configured model, and goes on past those that cannot be made. Nothing is sent. Each model
-    /// is in the answer, in the configured order, with its client or with what stands against it.
-    fn initialize_all_models(&self) -> Vec<(String, Result<Arc<dyn ModelClient>, Error>)> {
-        self.models().iter().map(|model| (model.name.clone(), self.client(&model.name))).collect()
+    /// is in the answer, in the configured order.
+    fn initialize_all_models(&self) -> Vec<Initialized> {
+        let names = self.models().iter().map(|model| &model.name);
+        names.map(|name| Initialized { model: name.clone(), client: self.client(name) }).collect()
     }
 
     /// The configured models and the names of registered clients, but for those that are switched off.
