@@ -78,7 +78,10 @@ mod tests {
         let path = "crates/llm-cli/src/a.rs";
         for bad in ["f(\"https://telemetry.acme.com/v1\");", "\"http://prices.acme.org\""] {
             assert_eq!(addresses(&Source::new(path, bad)).len(), 1, "{bad}");
-            assert_eq!(addresses(&Source::new(CATALOGUE, bad)), []);
+            for room in [".rs", "/hosted.rs"] {
+                assert_eq!(addresses(&Source::new(&format!("{CATALOGUE}{room}"), bad)), []);
+            }
+            assert_eq!(addresses(&Source::new(&format!("{CATALOGUE}s.rs"), bad)).len(), 1);
         }
         for good in [
             "// https://acme.com",

@@ -99,7 +99,7 @@ impl SpecProvider {
         builder.build()
     }
 
-    fn keys_for(&self, model: &ModelConfig, address: &Endpoint) -> Result<Vec<Secret>, Error> {
+    pub(super) fn keys_for(&self, model: &ModelConfig, address: &Endpoint) -> Result<Vec<Secret>, Error> {
         if let Some(keys) = &model.keys {
             return Ok(keys.clone());
         }
