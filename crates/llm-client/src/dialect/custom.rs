@@ -10,11 +10,11 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use llm_types::{
     ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, ModelInfo, Secret,
-    StreamEvent,
+    StreamEvent, TokenCount,
 };
 use serde::Serialize;
 
-use super::{Encoded, Hints, Quirks, WireTarget, events_of, head, openai_chat, put_key};
+use super::{Encoded, Hints, Quirks, WireTarget, events_of, head, no_count, openai_chat, put_key};
 use crate::framing::SseFrame;
 
 /// A wire format of your own: bytes in, values out; no clock, no socket.
@@ -97,7 +97,30 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The server's own error, or [`ErrorKind::Protocol`] for a body that is no list.
     fn decode_models(&self, body: &[u8], target: &WireTarget<'_>) -> Result<Vec<ModelInfo>, Error> {
-        openai_chat::decode_models(body, target)
+        openai_chat::decode_models(body, target).map(|page| page.models)
+    }
+
+    /// Whether the format can count a request's tokens without answering it. Default: no.
+    fn counts_tokens(&self) -> bool {
+        false
+    }
+
+    /// Asks how many tokens a request is. Default: an error, since the format does not count.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`].
+    fn encode_count(&self, request: &ChatRequest, target: &WireTarget<'_>) -> Result<Encoded, Error> {
+        let _ = (request, target);
+        Err(no_count(ErrorKind::InvalidRequest))
+    }
+
+    /// Reads the count. Default: an error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Protocol`] where the body holds no number.
+    fn decode_count(&self, body: &[u8], target: &WireTarget<'_>) -> Result<TokenCount, Error> {
+        let _ = (body, target);
+        Err(no_count(ErrorKind::Protocol))
     }
 
     /// Asks for embeddings. Default: an error, since the format has none.

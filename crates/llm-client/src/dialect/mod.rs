@@ -14,6 +14,7 @@
 //! Each format has a folder with the same rooms: its JSON, requests, answers, streams, errors. A format of your own is a
 //! [`Codec`].
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use llm_types::{
     ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, ModelInfo, Secret,
-    StreamEvent, Warning,
+    StreamEvent, TokenCount, Warning,
 };
 
 use crate::framing::SseFrame;
@@ -85,6 +86,15 @@ pub struct Encoded {
     pub warnings: Vec<Warning>,
 }
 
+/// A page of a list of models.
+#[derive(Clone, Debug, Default)]
+pub struct ModelPage {
+    /// The models of this page.
+    pub models: Vec<ModelInfo>,
+    /// What [`Dialect::encode_models`] takes for the page after it; `None` on the last.
+    pub next: Option<String>,
+}
+
 /// What the head of a failed answer says of trying again, as read by whoever knows the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hints {
@@ -146,12 +156,20 @@ impl Dialect {
 
     /// The path of a base URL, from the path a user wrote: with or without the format's version.
     #[must_use]
-    pub fn base_path<'a>(self, given: &'a str, quirks: &Quirks) -> &'a str {
+    pub fn base_path<'a>(self, given: &'a str, quirks: &Quirks) -> Cow<'a, str> {
         match (self, given) {
             // Any path is used as it is: many servers have their own.
-            (Self::OpenAiChat, "" | "/") => quirks.default_path,
-            (Self::OpenAiChat, path) => path,
-            (Self::Custom(custom), path) => custom.codec().base_path(path),
+            (Self::OpenAiChat, "" | "/") => Cow::Borrowed(quirks.default_path),
+            (Self::OpenAiChat, path) => Cow::Borrowed(path),
+            (Self::Custom(custom), path) => Cow::Borrowed(custom.codec().base_path(path)),
+        }
+    }
+
+    /// How a server of unknown make is spoken to in this format.
+    #[must_use]
+    pub const fn default_quirks(self) -> Quirks {
+        match self {
+            Self::OpenAiChat | Self::Custom(_) => Quirks::COMPATIBLE,
         }
     }
 
@@ -242,23 +260,57 @@ impl Dialect {
         failure::request_id(headers, quirks)
     }
 
-    /// Asks for the list of models.
+    /// Asks for the list of models, or for the page of it that [`ModelPage::next`] named.
     #[must_use]
-    pub fn encode_models(self, target: &WireTarget<'_>) -> Encoded {
+    pub fn encode_models(self, _after: Option<&str>, target: &WireTarget<'_>) -> Encoded {
         match self {
             Self::OpenAiChat => openai_chat::encode_models(target),
             Self::Custom(custom) => custom.codec().encode_models(target),
         }
     }
 
-    /// Reads the list of models, in the server's order.
+    /// Reads a page of the list of models, in the server's order.
     ///
     /// # Errors
     /// The server's own error, or [`ErrorKind::Protocol`] for a body that is no list.
-    pub fn decode_models(self, body: &[u8], target: &WireTarget<'_>) -> Result<Vec<ModelInfo>, Error> {
+    pub fn decode_models(self, body: &[u8], target: &WireTarget<'_>) -> Result<ModelPage, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_models(body, target),
-            Self::Custom(custom) => custom.codec().decode_models(body, target),
+            Self::Custom(custom) => {
+                let models = custom.codec().decode_models(body, target)?;
+                Ok(ModelPage { models, next: None })
+            }
+        }
+    }
+
+    /// Whether the format can count a request's tokens without answering it.
+    #[must_use]
+    pub fn counts_tokens(self) -> bool {
+        match self {
+            Self::OpenAiChat => false,
+            Self::Custom(custom) => custom.codec().counts_tokens(),
+        }
+    }
+
+    /// Asks how many tokens a request is.
+    ///
+    /// # Errors
+    /// As [`encode_chat`](Self::encode_chat), and [`ErrorKind::InvalidRequest`] where the format does not count.
+    pub fn encode_count(self, request: &ChatRequest, target: &WireTarget<'_>) -> Result<Encoded, Error> {
+        match self {
+            Self::OpenAiChat => Err(no_count(ErrorKind::InvalidRequest)),
+            Self::Custom(custom) => custom.codec().encode_count(request, target),
+        }
+    }
+
+    /// Reads the count.
+    ///
+    /// # Errors
+    /// The server's own error, or [`ErrorKind::Protocol`] for a body without a number.
+    pub fn decode_count(self, body: &[u8], target: &WireTarget<'_>) -> Result<TokenCount, Error> {
+        match self {
+            Self::OpenAiChat => Err(no_count(ErrorKind::Protocol)),
+            Self::Custom(custom) => custom.codec().decode_count(body, target),
         }
     }
 
@@ -292,6 +344,11 @@ impl Dialect {
             Self::Custom(custom) => custom.codec().decode_embeddings(body, count, target),
         }
     }
+}
+
+/// The error of a format that does not count tokens.
+fn no_count(kind: ErrorKind) -> Error {
+    Error::new(kind, "this wire format has no count of tokens")
 }
 
 /// The headers that say what is understood in answer.

@@ -89,7 +89,7 @@ impl Plan for CallPlan<'_> {
                     }
                     Answer::Chat(response) => response.usage.map(|usage| usage.total()),
                     Answer::Embeddings(response) => response.usage.map(|usage| usage.total()),
-                    Answer::Models(_) => None,
+                    Answer::Models(_) | Answer::Count(_) => None,
                 };
                 guard.succeed(used, now);
                 self.client.tell_state(now);

@@ -12,7 +12,7 @@ use super::{errors, usage};
 use crate::dialect::body::Body;
 use crate::dialect::failure::Failure;
 use crate::dialect::json::{self, Few, Raw, Text, wire};
-use crate::dialect::{Encoded, WireTarget};
+use crate::dialect::{Encoded, ModelPage, WireTarget};
 
 wire! {
     /// A list, under one of its names.
@@ -44,7 +44,7 @@ pub(crate) fn encode_models(target: &WireTarget<'_>) -> Encoded {
 }
 
 /// Reads a list of models: under `data`, under `models`, or bare.
-pub(crate) fn decode_models(body: &[u8], target: &WireTarget<'_>) -> Result<Vec<ModelInfo>, Error> {
+pub(crate) fn decode_models(body: &[u8], target: &WireTarget<'_>) -> Result<ModelPage, Error> {
     let (text, _) = json::text(body);
     let mut scratch = String::new();
     let broken = |error| json::broken("the list of models", &error);
@@ -63,7 +63,7 @@ pub(crate) fn decode_models(body: &[u8], target: &WireTarget<'_>) -> Result<Vec<
         }
         items
     };
-    Ok(items.into_iter().filter_map(model).collect())
+    Ok(ModelPage { models: items.into_iter().filter_map(model).collect(), next: None })
 }
 
 fn model(raw: Raw<'_>) -> Option<ModelInfo> {
@@ -281,7 +281,12 @@ mod tests {
     #[test]
     fn lists_of_models_have_many_shapes() {
         let ids = |body: &str| -> Vec<String> {
-            decode_models(body.as_bytes(), &TARGET).unwrap().into_iter().map(|model| model.id).collect()
+            decode_models(body.as_bytes(), &TARGET)
+                .unwrap()
+                .models
+                .into_iter()
+                .map(|model| model.id)
+                .collect()
         };
         for body in [
             r#"{"object":"list","data":[{"id":"a/b:c","object":"model"},{"id":"d"}]}"#,
@@ -293,7 +298,7 @@ mod tests {
         assert!(ids(r#"{"object":"list","data":[]}"#).is_empty());
         assert!(ids(r#"{"object":"list","data":null}"#).is_empty());
         let body = br#"{"data":[{"id":"m","object":"model","created":1790000000,"owned_by":"o","max_model_len":4096,"shutdown_date":null,"x":1.0}]}"#;
-        let model = decode_models(body, &TARGET).unwrap().remove(0);
+        let model = decode_models(body, &TARGET).unwrap().models.remove(0);
         assert_eq!((model.created, model.owned_by.as_deref()), (Some(1_790_000_000), Some("o")));
         assert_eq!(model.context_window, Some(4096));
         assert_eq!(
