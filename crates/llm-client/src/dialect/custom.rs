@@ -14,7 +14,9 @@ use llm_types::{
 };
 use serde::Serialize;
 
-use super::{Encoded, Hints, Quirks, WireTarget, events_of, head, no_count, openai_chat, put_key};
+use super::{
+    Encoded, Hints, Quirks, WireTarget, error_body, events_of, head, no_count, openai_chat, put_key,
+};
 use crate::framing::SseFrame;
 
 /// A wire format of your own: bytes in, values out; no clock, no socket.
@@ -84,7 +86,7 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
         target: &WireTarget<'_>,
         hints: Hints,
     ) -> Error {
-        openai_chat::classify(status, headers, body, target, hints)
+        error_body::classify(status, headers, body, target, hints)
     }
 
     /// Asks for the list of models, which is also how health is probed. Default: `GET /models`.

@@ -29,15 +29,19 @@ use crate::framing::SseFrame;
 
 mod body;
 mod custom;
+mod error_body;
 mod events;
 mod failure;
+mod ids;
 pub(crate) mod json;
+mod members;
 mod openai_chat;
 mod path;
 mod quirks;
 mod reasoning;
 mod think_tags;
 mod tool_deltas;
+mod whole;
 
 pub use custom::{Codec, CodecStream, CustomDialect};
 pub use events::events_of;
@@ -249,7 +253,7 @@ impl Dialect {
         hints: Hints,
     ) -> Error {
         match self {
-            Self::OpenAiChat => openai_chat::classify(status, headers, body, target, hints),
+            Self::OpenAiChat => error_body::classify(status, headers, body, target, hints),
             Self::Custom(custom) => custom.codec().classify(status, headers, body, target, hints),
         }
     }

@@ -8,14 +8,14 @@ use super::quirks::{Quirks, ReasoningForm};
 
 /// What was asked for, freed of its contradictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+pub(crate) enum Wish {
     Off,
     /// On: at a level, with a budget, both or neither.
     On(Option<ReasoningEffort>, Option<u64>),
 }
 
 impl Wish {
-    fn of(setting: &ReasoningSetting) -> Result<Option<Self>, Error> {
+    pub(crate) fn of(setting: &ReasoningSetting) -> Result<Option<Self>, Error> {
         let wrong =
             |message: &str| Err(Error::new(ErrorKind::InvalidRequest, format!("reasoning: {message}")));
         let level = setting.effort.filter(|level| *level != ReasoningEffort::Off);

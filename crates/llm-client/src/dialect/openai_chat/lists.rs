@@ -8,9 +8,9 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::stream::no_answer;
-use super::{errors, usage};
+use super::usage;
 use crate::dialect::body::Body;
-use crate::dialect::failure::Failure;
+use crate::dialect::error_body::{self, failure};
 use crate::dialect::json::{self, Few, Raw, Text, wire};
 use crate::dialect::{Encoded, ModelPage, WireTarget};
 
@@ -130,7 +130,7 @@ pub(crate) fn decode_embeddings(
     })?;
     if list.data.is_empty() {
         let failed =
-            list.error.some().is_some() || errors::parse(&text).is_some_and(|f| !f.message.is_empty());
+            list.error.some().is_some() || error_body::parse(&text).is_some_and(|f| !f.message.is_empty());
         return Err(if failed { failure(&text, target) } else { no_answer() });
     }
     let mut vectors: Vec<Option<Vec<f32>>> = vec![None; count];
@@ -155,11 +155,6 @@ pub(crate) fn decode_embeddings(
     let usage =
         usage::read(list.usage, target.quirks.usage, UsageSource::Reported).map(|reported| reported.usage);
     Ok(EmbeddingResponse { model: list.model.owned(), vectors, usage, ..EmbeddingResponse::default() })
-}
-
-fn failure(text: &str, target: &WireTarget<'_>) -> Error {
-    let failure = errors::parse(text).unwrap_or_else(|| Failure::from_page(text));
-    failure.into_error(http::StatusCode::OK, target)
 }
 
 /// A list of numbers, or its bytes (little-endian, four each) in base64.

@@ -1,21 +1,20 @@
 //! From chunks to stream events; a whole answer goes the same way as one chunk, so that both give the same.
 
 mod choice;
-mod members;
 
 use std::borrow::Cow;
 
-use http::StatusCode;
 use llm_types::{Error, ErrorKind, Extra, FinishReason, StreamEvent, Usage, UsageSource, Warning};
 use serde_json::value::RawValue;
 
 use self::choice::{ChoiceState, Shared};
-use self::members::Members;
+use super::usage;
 use super::wire::{Answer, Choice};
-use super::{errors, usage};
+use crate::dialect::ids::short_id;
 use crate::dialect::json::{self, Raw};
+use crate::dialect::members::Members;
 use crate::dialect::quirks::Quirks;
-use crate::dialect::{WireTarget, failure};
+use crate::dialect::{WireTarget, error_body};
 use crate::framing::SseFrame;
 
 /// What a stream may make us remember: it has no end that we could count on.
@@ -273,9 +272,7 @@ impl StreamState {
 
     /// The error that the server put into the stream.
     fn failure(&self, json: &str) -> Error {
-        errors::parse(json)
-            .unwrap_or_else(|| failure::Failure::from_page(json))
-            .into_error(StatusCode::OK, &self.target())
+        error_body::failure(json, &self.target())
     }
 
     /// Every choice that was begun has said why it stopped.
@@ -317,7 +314,7 @@ impl Head {
     /// An id for a call that has none: the same for the same answer, another for any other answer.
     fn call_id(&self, choice: u32, call: u32) -> String {
         let id = self.id.as_deref().unwrap_or_default();
-        format!("call_{}", super::short_id(&[id.as_bytes(), &choice.to_le_bytes(), &call.to_le_bytes()]))
+        format!("call_{}", short_id(&[id.as_bytes(), &choice.to_le_bytes(), &call.to_le_bytes()]))
     }
 }
 

@@ -8,8 +8,8 @@ use llm_types::{Extra, FinishReason, Reasoning, StreamEvent, Warning};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::Head;
-use super::members::{Lists, Members};
 use crate::dialect::json::{Few, Raw, Rest, Text};
+use crate::dialect::members::{Lists, Members};
 use crate::dialect::openai_chat::wire::{Audio, Call, Choice, Content, ContentPart, Detail, Function, Said};
 use crate::dialect::quirks::Quirks;
 use crate::dialect::think_tags::{Piece, Splitter};
