@@ -25,13 +25,15 @@ use llm_types::{
     StreamEvent, TokenCount, Warning,
 };
 
-use crate::framing::SseFrame;
+use crate::framing::{Decoder, JsonListDecoder, SseDecoder, SseFrame};
 
 mod body;
 mod custom;
+mod ending;
 mod error_body;
 mod events;
 mod failure;
+mod gemini;
 mod ids;
 pub(crate) mod json;
 mod members;
@@ -46,9 +48,10 @@ mod whole;
 pub use custom::{Codec, CodecStream, CustomDialect};
 pub use events::events_of;
 pub use quirks::{
-    ALL_EFFORTS, AuthHeader, BodyMember, EmptyContent, ErrorPattern, FileUrl, ImageUrl, InTotal,
-    LogprobsForm, Paths, Quirks, ReasoningForm, RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel,
-    Setting, StreamUsage, SystemRole, TagPair, ThinkTags, TokenLimit, ToolIds, Turns, UsageRule,
+    ALL_EFFORTS, AuthHeader, BodyMember, CountForm, EmbeddingsForm, EmptyContent, ErrorPattern, FileUrl,
+    ImageUrl, InTotal, LogprobsForm, Paths, Quirks, ReasoningForm, RefusalForm, Replay, ReplayField,
+    ReplayWhen, SchemaLevel, Setting, StreamForm, StreamUsage, SystemRole, TagPair, ThinkTags, TokenLimit,
+    ToolIds, Turns, UsageRule,
 };
 
 /// A wire format.
@@ -57,6 +60,8 @@ pub use quirks::{
 pub enum Dialect {
     /// Chat completions, as most servers speak them.
     OpenAiChat,
+    /// `generateContent`.
+    Gemini,
     /// A format of a user's own.
     Custom(CustomDialect),
 }
@@ -121,6 +126,11 @@ impl Encoded {
             }
             Paths::Plain => (format!("/{leaf}"), None),
         };
+        Self::at(method, path, query, body, stream)
+    }
+
+    /// Puts a body under this path.
+    fn at(method: Method, path: String, query: Option<String>, body: body::Body, stream: bool) -> Self {
         let mut headers = head(stream);
         let (bytes, warnings) = body.finish();
         let body = if method == Method::POST {
@@ -135,13 +145,14 @@ impl Encoded {
 
 impl Dialect {
     /// Every format of this crate.
-    pub const ALL: &'static [Self] = &[Self::OpenAiChat];
+    pub const ALL: &'static [Self] = &[Self::OpenAiChat, Self::Gemini];
 
     /// The name in configuration files.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OpenAiChat => "openai_chat",
+            Self::Gemini => "gemini",
             Self::Custom(custom) => custom.name(),
         }
     }
@@ -154,8 +165,8 @@ impl Dialect {
 
     /// The format that a host speaks. Anybody who is not known to speak another one speaks this.
     #[must_use]
-    pub fn by_host(_host: &str) -> Self {
-        Self::OpenAiChat
+    pub fn by_host(host: &str) -> Self {
+        if gemini::is_its_host(host) { Self::Gemini } else { Self::OpenAiChat }
     }
 
     /// The path of a base URL, from the path a user wrote: with or without the format's version.
@@ -165,6 +176,8 @@ impl Dialect {
             // Any path is used as it is: many servers have their own.
             (Self::OpenAiChat, "" | "/") => Cow::Borrowed(quirks.default_path),
             (Self::OpenAiChat, path) => Cow::Borrowed(path),
+            (Self::Gemini, path) if gemini::has_version(path) => Cow::Borrowed(path),
+            (Self::Gemini, path) => Cow::Owned(format!("{}/v1beta", path.trim_end_matches('/'))),
             (Self::Custom(custom), path) => Cow::Borrowed(custom.codec().base_path(path)),
         }
     }
@@ -174,6 +187,7 @@ impl Dialect {
     pub const fn default_quirks(self) -> Quirks {
         match self {
             Self::OpenAiChat | Self::Custom(_) => Quirks::COMPATIBLE,
+            Self::Gemini => gemini::QUIRKS,
         }
     }
 
@@ -184,6 +198,7 @@ impl Dialect {
     pub fn authorise(self, key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(), Error> {
         match self {
             Self::OpenAiChat => put_key(key, quirks, headers),
+            Self::Gemini => gemini::authorise(key, quirks, headers),
             Self::Custom(custom) => custom.codec().authorise(key, quirks, headers),
         }
     }
@@ -201,6 +216,7 @@ impl Dialect {
     ) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => openai_chat::encode(request, target, stream),
+            Self::Gemini => gemini::encode(request, target, stream),
             Self::Custom(custom) => custom.codec().encode_chat(request, target, stream),
         }
     }
@@ -213,6 +229,7 @@ impl Dialect {
     pub fn decode_chat(self, body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode(body, target),
+            Self::Gemini => gemini::decode(body, target),
             Self::Custom(custom) => custom.codec().decode_chat(body, target),
         }
     }
@@ -229,6 +246,7 @@ impl Dialect {
     ) -> Result<(), Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_events(body, target, out),
+            Self::Gemini => gemini::decode_events(body, target, out),
             Self::Custom(custom) => custom.codec().decode_unstreamed(body, target, out),
         }
     }
@@ -238,7 +256,20 @@ impl Dialect {
     pub fn stream(self, target: &WireTarget<'_>) -> StreamState {
         match self {
             Self::OpenAiChat => StreamState(State::OpenAiChat(openai_chat::StreamState::new(target))),
+            Self::Gemini => StreamState(State::Gemini(gemini::StreamState::new(target))),
             Self::Custom(custom) => StreamState(State::Custom(custom.begin(target))),
+        }
+    }
+
+    /// The decoder for the body of a stream; `json` where its head says that it is JSON and no events. `None`: such a body
+    /// is read whole, and [decoded](Self::decode_unstreamed) as it is.
+    #[must_use]
+    pub fn framing(self, json: bool, max_event_bytes: u64) -> Option<Decoder> {
+        match self {
+            Self::Gemini if json => Some(Decoder::List(JsonListDecoder::new(max_event_bytes))),
+            _ if json => None,
+            Self::Gemini => Some(Decoder::Events(SseDecoder::new(max_event_bytes).with_late_json())),
+            _ => Some(Decoder::Events(SseDecoder::new(max_event_bytes))),
         }
     }
 
@@ -254,6 +285,7 @@ impl Dialect {
     ) -> Error {
         match self {
             Self::OpenAiChat => error_body::classify(status, headers, body, target, hints),
+            Self::Gemini => gemini::classify(status, headers, body, target, hints),
             Self::Custom(custom) => custom.codec().classify(status, headers, body, target, hints),
         }
     }
@@ -266,9 +298,10 @@ impl Dialect {
 
     /// Asks for the list of models, or for the page of it that [`ModelPage::next`] named.
     #[must_use]
-    pub fn encode_models(self, _after: Option<&str>, target: &WireTarget<'_>) -> Encoded {
+    pub fn encode_models(self, after: Option<&str>, target: &WireTarget<'_>) -> Encoded {
         match self {
             Self::OpenAiChat => openai_chat::encode_models(target),
+            Self::Gemini => gemini::encode_models(after),
             Self::Custom(custom) => custom.codec().encode_models(target),
         }
     }
@@ -280,6 +313,7 @@ impl Dialect {
     pub fn decode_models(self, body: &[u8], target: &WireTarget<'_>) -> Result<ModelPage, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_models(body, target),
+            Self::Gemini => gemini::decode_models(body, target),
             Self::Custom(custom) => {
                 let models = custom.codec().decode_models(body, target)?;
                 Ok(ModelPage { models, next: None })
@@ -292,6 +326,7 @@ impl Dialect {
     pub fn counts_tokens(self) -> bool {
         match self {
             Self::OpenAiChat => false,
+            Self::Gemini => true,
             Self::Custom(custom) => custom.codec().counts_tokens(),
         }
     }
@@ -303,6 +338,7 @@ impl Dialect {
     pub fn encode_count(self, request: &ChatRequest, target: &WireTarget<'_>) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => Err(no_count(ErrorKind::InvalidRequest)),
+            Self::Gemini => gemini::encode_count(request, target),
             Self::Custom(custom) => custom.codec().encode_count(request, target),
         }
     }
@@ -314,6 +350,7 @@ impl Dialect {
     pub fn decode_count(self, body: &[u8], target: &WireTarget<'_>) -> Result<TokenCount, Error> {
         match self {
             Self::OpenAiChat => Err(no_count(ErrorKind::Protocol)),
+            Self::Gemini => gemini::decode_count(body, target),
             Self::Custom(custom) => custom.codec().decode_count(body, target),
         }
     }
@@ -329,6 +366,7 @@ impl Dialect {
     ) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => openai_chat::encode_embeddings(request, target),
+            Self::Gemini => gemini::encode_embeddings(request, target),
             Self::Custom(custom) => custom.codec().encode_embeddings(request, target),
         }
     }
@@ -345,6 +383,7 @@ impl Dialect {
     ) -> Result<EmbeddingResponse, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_embeddings(body, count, target),
+            Self::Gemini => gemini::decode_embeddings(body, count, target),
             Self::Custom(custom) => custom.codec().decode_embeddings(body, count, target),
         }
     }
@@ -396,6 +435,7 @@ pub struct StreamState(State);
 )]
 enum State {
     OpenAiChat(openai_chat::StreamState),
+    Gemini(gemini::StreamState),
     Custom(custom::CustomStream),
 }
 
@@ -409,6 +449,7 @@ impl StreamState {
     pub fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         match &mut self.0 {
             State::OpenAiChat(state) => state.step(frame, out),
+            State::Gemini(state) => state.step(frame, out),
             State::Custom(state) => state.step(frame, out),
         }
     }
@@ -418,6 +459,7 @@ impl StreamState {
     pub fn is_done(&self) -> bool {
         match &self.0 {
             State::OpenAiChat(state) => state.is_done(),
+            State::Gemini(state) => state.is_done(),
             State::Custom(state) => state.is_done(),
         }
     }
@@ -430,6 +472,7 @@ impl StreamState {
     pub fn finish(self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         match self.0 {
             State::OpenAiChat(state) => state.finish(out),
+            State::Gemini(state) => state.finish(out),
             State::Custom(state) => state.finish(out),
         }
     }

@@ -82,6 +82,14 @@ pub struct Quirks {
     pub default_path: &'static str,
     /// Where under the base URL a request goes.
     pub paths: Paths,
+    /// Whether a stream comes as events or as one JSON list.
+    pub stream_form: StreamForm,
+    /// What counting tokens takes.
+    pub count_form: CountForm,
+    /// What making embeddings takes.
+    pub embeddings_form: EmbeddingsForm,
+    /// What stands for the signature of a tool call that has to have one and has none, because another model made it.
+    pub signature_stand_in: Option<&'static str>,
     /// Headers with the server's name for the exchange, besides the usual ones, most telling first.
     pub request_id_headers: &'static [&'static str],
     /// Exact patterns for errors that status and code do not tell.
@@ -120,6 +128,10 @@ impl Quirks {
         auth: AuthHeader::Bearer,
         default_path: "/v1",
         paths: Paths::Plain,
+        stream_form: StreamForm::Events,
+        count_form: CountForm::Whole,
+        embeddings_form: EmbeddingsForm::Contents,
+        signature_stand_in: None,
         request_id_headers: &[],
         errors: &[],
     };

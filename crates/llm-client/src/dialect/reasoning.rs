@@ -55,7 +55,9 @@ pub(crate) fn write(
         return Ok(());
     };
     match quirks.reasoning {
-        ReasoningForm::None => body.warn("reasoning", "this endpoint has no setting for it; it was left out"),
+        ReasoningForm::None | ReasoningForm::ThinkingBudget | ReasoningForm::ThinkingLevel => {
+            body.warn("reasoning", "this endpoint has no setting for it; it was left out")
+        }
         ReasoningForm::Effort => match wish {
             Wish::Off => effort(ReasoningEffort::Off, quirks, body),
             Wish::On(level, limit) => {

@@ -16,7 +16,7 @@ pub(crate) fn response(
     let response = collector.finish();
     match result {
         Ok(()) => Ok(response),
-        Err(error) if response.choices.is_empty() => Err(error),
+        Err(error) if response.choices.is_empty() && response.usage.is_none() => Err(error),
         Err(error) => Err(error.with_partial(response)),
     }
 }

@@ -4,12 +4,13 @@ mod choice;
 
 use std::borrow::Cow;
 
-use llm_types::{Error, ErrorKind, Extra, FinishReason, StreamEvent, Usage, UsageSource, Warning};
+use llm_types::{Error, ErrorKind, Extra, FinishReason, StreamEvent, UsageSource};
 use serde_json::value::RawValue;
 
 use self::choice::{ChoiceState, Shared};
 use super::usage;
 use super::wire::{Answer, Choice};
+use crate::dialect::ending::{self, UsageSoFar};
 use crate::dialect::ids::short_id;
 use crate::dialect::json::{self, Raw};
 use crate::dialect::members::Members;
@@ -32,9 +33,7 @@ pub(crate) struct StreamState {
     head: Head,
     choices: Vec<ChoiceState>,
     members: Members,
-    usage: Option<Usage>,
-    /// The usage as sent, where it holds more than the ledger has places for.
-    usage_json: String,
+    usage: UsageSoFar,
     /// Something came that a reader has seen.
     content: bool,
     repaired: bool,
@@ -62,8 +61,7 @@ impl StreamState {
             head: Head::default(),
             choices: Vec::new(),
             members: Members::default(),
-            usage: None,
-            usage_json: String::new(),
+            usage: UsageSoFar::default(),
             content: false,
             repaired: false,
             done: false,
@@ -116,7 +114,7 @@ impl StreamState {
     /// Ends the stream after a clean end of the body.
     pub(crate) fn finish(mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.done && !self.is_complete() {
-            return Err(self.cut());
+            return Err(ending::cut(self.content));
         }
         if self.choices.is_empty() {
             return Err(no_answer());
@@ -125,7 +123,7 @@ impl StreamState {
         for choice in std::mem::take(&mut self.choices) {
             choice.close(&self.head, out);
         }
-        self.usage_at_end(out);
+        self.usage.finish("usage", out);
         out.push(StreamEvent::End);
         Ok(())
     }
@@ -194,8 +192,6 @@ impl StreamState {
         whole: bool,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
-        let too_many =
-            |what: &str| Err(Error::new(ErrorKind::TooLarge, format!("the answer has more than {what}")));
         let index = choice.index.count().and_then(|n| u32::try_from(n).ok());
         let index = index.unwrap_or_else(|| u32::try_from(place).unwrap_or(u32::MAX));
         let at = self.choices.iter().position(|known| known.index == index).unwrap_or_else(|| {
@@ -203,17 +199,19 @@ impl StreamState {
             self.choices.len() - 1
         });
         if at >= MOST_CHOICES {
-            return too_many(&format!("{MOST_CHOICES} choices"));
+            return Err(ending::too_many(&format!("{MOST_CHOICES} choices")));
         }
         let replay = self.quirks.replay_members;
         let shared = Shared { head: &self.head, origin: self.origin.as_deref(), replay, whole };
         let Some(state) = self.choices.get_mut(at) else { return Ok(()) };
         state.take(choice, shared, out);
         if state.calls() > MOST_CALLS {
-            return too_many(&format!("{MOST_CALLS} tool calls"));
+            return Err(ending::too_many(&format!("{MOST_CALLS} tool calls")));
         }
         if state.kept_bytes() > MOST_KEPT_BYTES {
-            return too_many(&format!("{MOST_KEPT_BYTES} bytes of sound, annotations and the like"));
+            return Err(ending::too_many(&format!(
+                "{MOST_KEPT_BYTES} bytes of sound, annotations and the like"
+            )));
         }
         if std::mem::take(&mut state.repaired) {
             self.note_repair(out);
@@ -241,8 +239,7 @@ impl StreamState {
 
     fn note_repair(&mut self, out: &mut Vec<StreamEvent>) {
         if !std::mem::replace(&mut self.repaired, true) {
-            let message = "held characters that are not valid JSON or UTF-8; they were replaced";
-            self.aside(StreamEvent::Warning(Warning::new("answer", message)), out);
+            self.aside(StreamEvent::Warning(ending::repaired()), out);
         }
     }
 
@@ -250,23 +247,8 @@ impl StreamState {
     fn take_usage(&mut self, raw: &RawValue, out: &mut Vec<StreamEvent>) {
         let source = if self.is_complete() { UsageSource::Reported } else { UsageSource::Partial };
         let Some(reported) = usage::read(Raw::of(raw), self.quirks.usage, source) else { return };
-        self.usage_json.clear();
-        if reported.more {
-            self.usage_json.push_str(raw.get());
-        }
-        if self.usage != Some(reported.usage) {
-            self.usage = Some(reported.usage);
-            self.aside(StreamEvent::Usage(reported.usage), out);
-        }
-    }
-
-    /// What was said of tokens on the way holds for the whole, now that it is whole.
-    fn usage_at_end(&mut self, out: &mut Vec<StreamEvent>) {
-        if let Some(usage) = self.usage.filter(|usage| usage.source == UsageSource::Partial) {
-            out.push(StreamEvent::Usage(Usage { source: UsageSource::Reported, ..usage }));
-        }
-        if let Ok(value) = RawValue::from_string(std::mem::take(&mut self.usage_json)) {
-            out.push(StreamEvent::Extra { choice: None, name: "usage".to_owned(), value });
+        if let Some(event) = self.usage.take(&reported, raw.get()) {
+            self.aside(event, out);
         }
     }
 
@@ -283,21 +265,10 @@ impl StreamState {
     /// Takes a last event that the end of the body cut: it costs nothing when the answer was whole before it.
     fn cut_event(&mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.is_complete() {
-            return Err(self.cut());
+            return Err(ending::cut(self.content));
         }
-        let warning =
-            Warning::new("answer", "the stream was cut after the answer, and perhaps before its usage");
-        self.aside(StreamEvent::Warning(warning), out);
+        self.aside(StreamEvent::Warning(ending::cut_after_answer()), out);
         Ok(())
-    }
-
-    /// The error of a body that ended too early.
-    fn cut(&self) -> Error {
-        if self.content {
-            Error::new(ErrorKind::Truncated, "the stream ended before the answer was whole")
-        } else {
-            Error::new(ErrorKind::Connection, "the stream ended before any content came")
-        }
     }
 }
 

@@ -1,0 +1,169 @@
+//! `generateContent` and its relatives: contents made of parts, one answer or a stream of them.
+//!
+//! What the format needs back and our types have no field for goes along under names of its own: the server's id of a
+//! call, for whom a signature was made, and which text it covers.
+
+mod date;
+mod decode;
+mod embeddings;
+mod encode;
+mod errors;
+mod lists;
+mod messages;
+mod stream;
+mod thinking;
+mod tools;
+mod usage;
+mod wire;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use llm_types::{Error, ErrorKind, ReasoningEffort, Secret};
+
+use super::quirks::{AuthHeader, Quirks, ReasoningForm, Setting};
+
+pub(crate) use decode::{decode, decode_events};
+pub(crate) use embeddings::{decode_embeddings, encode_embeddings};
+pub(crate) use encode::{encode, encode_count};
+pub(crate) use errors::classify;
+pub(crate) use lists::{decode_count, decode_models, encode_models};
+pub(crate) use stream::StreamState;
+
+/// The format as its own vendor's newest models speak it.
+pub(crate) const QUIRKS: Quirks = Quirks {
+    reasoning: ReasoningForm::ThinkingLevel,
+    efforts: LEVELS,
+    // Labels are for its cloud.
+    lacks: &[Setting::Metadata],
+    // What the server takes for a signature, in base64 as any: `skip_thought_signature_validator`.
+    signature_stand_in: Some("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="),
+    auth: AuthHeader::Named("x-goog-api-key"),
+    ..Quirks::NONE
+};
+
+/// The levels that some of its models have; the ends of the scale are sent as the nearest.
+const LEVELS: &[(ReasoningEffort, &str)] = &[
+    (ReasoningEffort::Off, "MINIMAL"),
+    (ReasoningEffort::Minimal, "MINIMAL"),
+    (ReasoningEffort::Low, "LOW"),
+    (ReasoningEffort::Medium, "MEDIUM"),
+    (ReasoningEffort::High, "HIGH"),
+    (ReasoningEffort::XHigh, "XHIGH"),
+    (ReasoningEffort::Max, "XHIGH"),
+];
+
+/// Whether the host is its vendor's.
+pub(crate) fn is_its_host(host: &str) -> bool {
+    let Some(name) = host.strip_suffix(".googleapis.com") else { return false };
+    // A region's machines stand before the name, or behind it.
+    name == "generativelanguage"
+        || name == "aiplatform"
+        || name.ends_with("-aiplatform")
+        || (name.starts_with("aiplatform.") && name.ends_with(".rep"))
+}
+
+/// A call's member: the id that the server gave it. Ids of our own are never sent.
+const NATIVE_ID: &str = "native_id";
+/// A call's member: who can read its signature.
+const SIGNED_BY: &str = "signed_by";
+/// A signature's member: how many bytes of the text before it are the part that it covers.
+const LENGTH: &str = "text_length";
+/// A signature's member: it stands on a thought without text.
+const THOUGHT: &str = "thought";
+
+/// Who can read a signature: one model of one vendor.
+fn signer(origin: Option<&str>, model: &str) -> Option<String> {
+    origin.map(|origin| format!("{origin}/{model}"))
+}
+
+/// The path of what is done with a model. Its name may be written with the folder it is in.
+fn path(model: &str, action: &str) -> String {
+    let name = model.strip_prefix("models/").unwrap_or(model);
+    let (folder, name) = match name.strip_prefix("tunedModels/") {
+        Some(tuned) => ("tunedModels", tuned),
+        None => ("models", name),
+    };
+    format!("/{folder}/{}:{action}", super::path::segment(name))
+}
+
+/// The full name of a model, for bodies.
+fn resource(model: &str) -> String {
+    if model.starts_with("models/") || model.starts_with("tunedModels/") {
+        model.to_owned()
+    } else {
+        format!("models/{model}")
+    }
+}
+
+/// Whether a path names the version, at its end or before the project or publisher of a model.
+pub(crate) fn has_version(path: &str) -> bool {
+    let is_version = |segment: &str| {
+        let Some(rest) = segment.strip_prefix('v') else { return false };
+        let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        digits.len() < rest.len() && digits.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    segments.iter().enumerate().any(|(at, segment)| {
+        is_version(segment)
+            && segments.get(at + 1).is_none_or(|next| matches!(*next, "projects" | "publishers"))
+    })
+}
+
+/// Puts the key into the headers; never into the address. A token that somebody logged in for is no key.
+pub(crate) fn authorise(key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(), Error> {
+    let token = key.expose().starts_with("ya29.");
+    match quirks.auth {
+        AuthHeader::Named(_) if !token => super::put_key(key, quirks, headers),
+        AuthHeader::Bearer if !token => {
+            let quirks = Quirks { auth: AuthHeader::Named("x-goog-api-key"), ..*quirks };
+            super::put_key(key, &quirks, headers)
+        }
+        _ => {
+            let wrong =
+                |_| Error::new(ErrorKind::Config, "the key holds characters that no header may carry");
+            let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose())).map_err(wrong)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_place_in_the_path() {
+        for (model, expected) in [
+            ("gemini-2.5-flash", "/models/gemini-2.5-flash:a"),
+            ("models/gemini-2.5-flash", "/models/gemini-2.5-flash:a"),
+            ("tunedModels/my-tune", "/tunedModels/my-tune:a"),
+            ("../../secret?key=1#x", "/models/..%2F..%2Fsecret%3Fkey%3D1%23x:a"),
+            ("..", "/models/%2E%2E:a"),
+            ("a:b c", "/models/a%3Ab%20c:a"),
+            ("tunedModels/../x", "/tunedModels/..%2Fx:a"),
+        ] {
+            assert_eq!(path(model, "a"), expected);
+        }
+    }
+
+    #[test]
+    fn a_version_is_found_where_it_counts() {
+        for (path, has) in [
+            ("", false),
+            ("/", false),
+            ("/v1", true),
+            ("/v1beta", true),
+            ("/v1beta/", true),
+            ("/proxy/v1alpha", true),
+            ("/v1beta1/projects/p/locations/global/publishers/google", true),
+            ("/v1/publishers/google", true),
+            ("/v1/gateway", false),
+            ("/vertex", false),
+            ("/v", false),
+        ] {
+            assert_eq!(has_version(path), has, "{path}");
+        }
+    }
+}
