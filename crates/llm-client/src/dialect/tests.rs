@@ -59,7 +59,7 @@ fn collect(events: Vec<StreamEvent>) -> ChatResponse {
 }
 
 /// An answer in a few lines.
-fn shape(response: &ChatResponse) -> String {
+pub(super) fn shape(response: &ChatResponse) -> String {
     let mut out = String::new();
     for choice in &response.choices {
         for part in &choice.message.parts {
