@@ -27,6 +27,7 @@ use llm_types::{
 
 use crate::framing::SseFrame;
 
+mod anthropic;
 mod body;
 mod custom;
 mod error_body;
@@ -57,6 +58,8 @@ pub use quirks::{
 pub enum Dialect {
     /// Chat completions, as most servers speak them.
     OpenAiChat,
+    /// Anthropic's messages.
+    Anthropic,
     /// A format of a user's own.
     Custom(CustomDialect),
 }
@@ -135,13 +138,14 @@ impl Encoded {
 
 impl Dialect {
     /// Every format of this crate.
-    pub const ALL: &'static [Self] = &[Self::OpenAiChat];
+    pub const ALL: &'static [Self] = &[Self::OpenAiChat, Self::Anthropic];
 
     /// The name in configuration files.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OpenAiChat => "openai_chat",
+            Self::Anthropic => "anthropic",
             Self::Custom(custom) => custom.name(),
         }
     }
@@ -154,8 +158,8 @@ impl Dialect {
 
     /// The format that a host speaks. Anybody who is not known to speak another one speaks this.
     #[must_use]
-    pub fn by_host(_host: &str) -> Self {
-        Self::OpenAiChat
+    pub fn by_host(host: &str) -> Self {
+        if anthropic::is_own_host(host) { Self::Anthropic } else { Self::OpenAiChat }
     }
 
     /// The path of a base URL, from the path a user wrote: with or without the format's version.
@@ -165,6 +169,7 @@ impl Dialect {
             // Any path is used as it is: many servers have their own.
             (Self::OpenAiChat, "" | "/") => Cow::Borrowed(quirks.default_path),
             (Self::OpenAiChat, path) => Cow::Borrowed(path),
+            (Self::Anthropic, path) => path::versioned(path, "/v1"),
             (Self::Custom(custom), path) => Cow::Borrowed(custom.codec().base_path(path)),
         }
     }
@@ -174,6 +179,7 @@ impl Dialect {
     pub const fn default_quirks(self) -> Quirks {
         match self {
             Self::OpenAiChat | Self::Custom(_) => Quirks::COMPATIBLE,
+            Self::Anthropic => Quirks::ANTHROPIC,
         }
     }
 
@@ -184,6 +190,7 @@ impl Dialect {
     pub fn authorise(self, key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(), Error> {
         match self {
             Self::OpenAiChat => put_key(key, quirks, headers),
+            Self::Anthropic => anthropic::authorise(key, quirks, headers),
             Self::Custom(custom) => custom.codec().authorise(key, quirks, headers),
         }
     }
@@ -201,6 +208,7 @@ impl Dialect {
     ) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => openai_chat::encode(request, target, stream),
+            Self::Anthropic => anthropic::encode(request, target, stream),
             Self::Custom(custom) => custom.codec().encode_chat(request, target, stream),
         }
     }
@@ -213,6 +221,7 @@ impl Dialect {
     pub fn decode_chat(self, body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode(body, target),
+            Self::Anthropic => anthropic::decode(body, target),
             Self::Custom(custom) => custom.codec().decode_chat(body, target),
         }
     }
@@ -229,6 +238,7 @@ impl Dialect {
     ) -> Result<(), Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_events(body, target, out),
+            Self::Anthropic => anthropic::decode_events(body, target, out),
             Self::Custom(custom) => custom.codec().decode_unstreamed(body, target, out),
         }
     }
@@ -238,6 +248,7 @@ impl Dialect {
     pub fn stream(self, target: &WireTarget<'_>) -> StreamState {
         match self {
             Self::OpenAiChat => StreamState(State::OpenAiChat(openai_chat::StreamState::new(target))),
+            Self::Anthropic => StreamState(State::Anthropic(anthropic::StreamState::new(target))),
             Self::Custom(custom) => StreamState(State::Custom(custom.begin(target))),
         }
     }
@@ -253,7 +264,7 @@ impl Dialect {
         hints: Hints,
     ) -> Error {
         match self {
-            Self::OpenAiChat => error_body::classify(status, headers, body, target, hints),
+            Self::OpenAiChat | Self::Anthropic => error_body::classify(status, headers, body, target, hints),
             Self::Custom(custom) => custom.codec().classify(status, headers, body, target, hints),
         }
     }
@@ -266,9 +277,10 @@ impl Dialect {
 
     /// Asks for the list of models, or for the page of it that [`ModelPage::next`] named.
     #[must_use]
-    pub fn encode_models(self, _after: Option<&str>, target: &WireTarget<'_>) -> Encoded {
+    pub fn encode_models(self, after: Option<&str>, target: &WireTarget<'_>) -> Encoded {
         match self {
             Self::OpenAiChat => openai_chat::encode_models(target),
+            Self::Anthropic => anthropic::encode_models(after, target),
             Self::Custom(custom) => custom.codec().encode_models(target),
         }
     }
@@ -280,6 +292,7 @@ impl Dialect {
     pub fn decode_models(self, body: &[u8], target: &WireTarget<'_>) -> Result<ModelPage, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_models(body, target),
+            Self::Anthropic => anthropic::decode_models(body, target),
             Self::Custom(custom) => {
                 let models = custom.codec().decode_models(body, target)?;
                 Ok(ModelPage { models, next: None })
@@ -292,6 +305,7 @@ impl Dialect {
     pub fn counts_tokens(self) -> bool {
         match self {
             Self::OpenAiChat => false,
+            Self::Anthropic => true,
             Self::Custom(custom) => custom.codec().counts_tokens(),
         }
     }
@@ -303,6 +317,7 @@ impl Dialect {
     pub fn encode_count(self, request: &ChatRequest, target: &WireTarget<'_>) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => Err(no_count(ErrorKind::InvalidRequest)),
+            Self::Anthropic => anthropic::encode_count(request, target),
             Self::Custom(custom) => custom.codec().encode_count(request, target),
         }
     }
@@ -314,6 +329,7 @@ impl Dialect {
     pub fn decode_count(self, body: &[u8], target: &WireTarget<'_>) -> Result<TokenCount, Error> {
         match self {
             Self::OpenAiChat => Err(no_count(ErrorKind::Protocol)),
+            Self::Anthropic => anthropic::decode_count(body, target),
             Self::Custom(custom) => custom.codec().decode_count(body, target),
         }
     }
@@ -329,6 +345,7 @@ impl Dialect {
     ) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => openai_chat::encode_embeddings(request, target),
+            Self::Anthropic => Err(no_embeddings(ErrorKind::InvalidRequest)),
             Self::Custom(custom) => custom.codec().encode_embeddings(request, target),
         }
     }
@@ -345,6 +362,7 @@ impl Dialect {
     ) -> Result<EmbeddingResponse, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_embeddings(body, count, target),
+            Self::Anthropic => Err(no_embeddings(ErrorKind::Protocol)),
             Self::Custom(custom) => custom.codec().decode_embeddings(body, count, target),
         }
     }
@@ -353,6 +371,11 @@ impl Dialect {
 /// The error of a format that does not count tokens.
 fn no_count(kind: ErrorKind) -> Error {
     Error::new(kind, "this wire format has no count of tokens")
+}
+
+/// The error of a format that has no embeddings.
+fn no_embeddings(kind: ErrorKind) -> Error {
+    Error::new(kind, "this wire format has no embeddings")
 }
 
 /// The headers that say what is understood in answer.
@@ -390,12 +413,9 @@ fn put_key(key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(),
 pub struct StreamState(State);
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the common one, and lies in its stream's box already"
-)]
 enum State {
     OpenAiChat(openai_chat::StreamState),
+    Anthropic(anthropic::StreamState),
     Custom(custom::CustomStream),
 }
 
@@ -409,6 +429,7 @@ impl StreamState {
     pub fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         match &mut self.0 {
             State::OpenAiChat(state) => state.step(frame, out),
+            State::Anthropic(state) => state.step(frame, out),
             State::Custom(state) => state.step(frame, out),
         }
     }
@@ -418,6 +439,7 @@ impl StreamState {
     pub fn is_done(&self) -> bool {
         match &self.0 {
             State::OpenAiChat(state) => state.is_done(),
+            State::Anthropic(state) => state.is_done(),
             State::Custom(state) => state.is_done(),
         }
     }
@@ -430,6 +452,7 @@ impl StreamState {
     pub fn finish(self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         match self.0 {
             State::OpenAiChat(state) => state.finish(out),
+            State::Anthropic(state) => state.finish(out),
             State::Custom(state) => state.finish(out),
         }
     }
