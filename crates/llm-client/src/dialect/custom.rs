@@ -15,7 +15,8 @@ use llm_types::{
 use serde::Serialize;
 
 use super::{
-    Encoded, Hints, Quirks, WireTarget, error_body, events_of, head, no_count, openai_chat, put_key,
+    Encoded, Hints, Quirks, WireTarget, error_body, events_of, head, no_count, no_embeddings, openai_chat,
+    put_key,
 };
 use crate::framing::SseFrame;
 
@@ -135,7 +136,7 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
         target: &WireTarget<'_>,
     ) -> Result<Encoded, Error> {
         let _ = (request, target);
-        Err(Error::new(ErrorKind::InvalidRequest, "this wire format has no embeddings"))
+        Err(no_embeddings(ErrorKind::InvalidRequest))
     }
 
     /// Reads the embeddings of `count` texts, into the order of the texts. Default: an error.
@@ -149,7 +150,7 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
         target: &WireTarget<'_>,
     ) -> Result<EmbeddingResponse, Error> {
         let _ = (body, count, target);
-        Err(Error::new(ErrorKind::Protocol, "this wire format has no embeddings"))
+        Err(no_embeddings(ErrorKind::Protocol))
     }
 }
 

@@ -66,9 +66,3 @@ pub(crate) fn repaired() -> Warning {
 pub(crate) fn cut_after_answer() -> Warning {
     Warning::new("answer", "the stream was cut after the answer, and perhaps before its usage")
 }
-
-/// That there is no answer but what was thought: reasoning is no answer, and is never taken for one.
-pub(crate) fn only_reasoning(choice: u32) -> Warning {
-    let about = if choice == 0 { "answer".to_owned() } else { format!("choices[{choice}]") };
-    Warning::new(about, "holds only reasoning; its text is empty")
-}

@@ -125,6 +125,9 @@ const WORDS: &[(&str, ErrorKind)] = &[
     ("context_length_exceeded", ErrorKind::ContextLength),
     ("exceed_context_size_error", ErrorKind::ContextLength),
     ("insufficient_quota", ErrorKind::QuotaExhausted),
+    ("enforced_spend_limit_reached", ErrorKind::QuotaExhausted),
+    ("contract_spend_limit_reached", ErrorKind::QuotaExhausted),
+    ("billing_error", ErrorKind::QuotaExhausted),
     ("insufficient_balance", ErrorKind::QuotaExhausted),
     ("billing_hard_limit_reached", ErrorKind::QuotaExhausted),
     ("billing_not_active", ErrorKind::QuotaExhausted),
@@ -147,10 +150,13 @@ const WORDS: &[(&str, ErrorKind)] = &[
     ("unavailable_error", ErrorKind::Overloaded),
     ("server_error", ErrorKind::Server),
     ("api_error", ErrorKind::Server),
+    ("timeout_error", ErrorKind::Server),
+    ("conflict_error", ErrorKind::Server),
     ("internal_server_error", ErrorKind::Server),
     ("not_found_error", ErrorKind::NotFound),
     ("not_supported_error", ErrorKind::InvalidRequest),
     ("tool_use_failed", ErrorKind::InvalidRequest),
+    ("request_too_large", ErrorKind::InvalidRequest),
     ("invalid_request_error", ErrorKind::InvalidRequest),
 ];
 

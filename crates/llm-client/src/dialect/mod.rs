@@ -27,6 +27,7 @@ use llm_types::{
 
 use crate::framing::{Decoder, JsonListDecoder, SseDecoder, SseFrame};
 
+mod anthropic;
 mod body;
 mod custom;
 mod ending;
@@ -60,6 +61,8 @@ pub use quirks::{
 pub enum Dialect {
     /// Chat completions, as most servers speak them.
     OpenAiChat,
+    /// Anthropic's messages.
+    Anthropic,
     /// `generateContent`.
     Gemini,
     /// A format of a user's own.
@@ -145,13 +148,14 @@ impl Encoded {
 
 impl Dialect {
     /// Every format of this crate.
-    pub const ALL: &'static [Self] = &[Self::OpenAiChat, Self::Gemini];
+    pub const ALL: &'static [Self] = &[Self::OpenAiChat, Self::Anthropic, Self::Gemini];
 
     /// The name in configuration files.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OpenAiChat => "openai_chat",
+            Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
             Self::Custom(custom) => custom.name(),
         }
@@ -166,7 +170,13 @@ impl Dialect {
     /// The format that a host speaks. Anybody who is not known to speak another one speaks this.
     #[must_use]
     pub fn by_host(host: &str) -> Self {
-        if gemini::is_its_host(host) { Self::Gemini } else { Self::OpenAiChat }
+        if anthropic::is_own_host(host) {
+            Self::Anthropic
+        } else if gemini::is_own_host(host) {
+            Self::Gemini
+        } else {
+            Self::OpenAiChat
+        }
     }
 
     /// The path of a base URL, from the path a user wrote: with or without the format's version.
@@ -176,6 +186,7 @@ impl Dialect {
             // Any path is used as it is: many servers have their own.
             (Self::OpenAiChat, "" | "/") => Cow::Borrowed(quirks.default_path),
             (Self::OpenAiChat, path) => Cow::Borrowed(path),
+            (Self::Anthropic, path) => path::versioned(path, "/v1"),
             (Self::Gemini, path) if gemini::has_version(path) => Cow::Borrowed(path),
             (Self::Gemini, path) => Cow::Owned(format!("{}/v1beta", path.trim_end_matches('/'))),
             (Self::Custom(custom), path) => Cow::Borrowed(custom.codec().base_path(path)),
@@ -187,7 +198,8 @@ impl Dialect {
     pub const fn default_quirks(self) -> Quirks {
         match self {
             Self::OpenAiChat | Self::Custom(_) => Quirks::COMPATIBLE,
-            Self::Gemini => gemini::QUIRKS,
+            Self::Anthropic => Quirks::ANTHROPIC,
+            Self::Gemini => Quirks::GEMINI,
         }
     }
 
@@ -198,6 +210,7 @@ impl Dialect {
     pub fn authorise(self, key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(), Error> {
         match self {
             Self::OpenAiChat => put_key(key, quirks, headers),
+            Self::Anthropic => anthropic::authorise(key, quirks, headers),
             Self::Gemini => gemini::authorise(key, quirks, headers),
             Self::Custom(custom) => custom.codec().authorise(key, quirks, headers),
         }
@@ -216,6 +229,7 @@ impl Dialect {
     ) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => openai_chat::encode(request, target, stream),
+            Self::Anthropic => anthropic::encode(request, target, stream),
             Self::Gemini => gemini::encode(request, target, stream),
             Self::Custom(custom) => custom.codec().encode_chat(request, target, stream),
         }
@@ -229,6 +243,7 @@ impl Dialect {
     pub fn decode_chat(self, body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode(body, target),
+            Self::Anthropic => anthropic::decode(body, target),
             Self::Gemini => gemini::decode(body, target),
             Self::Custom(custom) => custom.codec().decode_chat(body, target),
         }
@@ -246,6 +261,7 @@ impl Dialect {
     ) -> Result<(), Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_events(body, target, out),
+            Self::Anthropic => anthropic::decode_events(body, target, out),
             Self::Gemini => gemini::decode_events(body, target, out),
             Self::Custom(custom) => custom.codec().decode_unstreamed(body, target, out),
         }
@@ -256,6 +272,7 @@ impl Dialect {
     pub fn stream(self, target: &WireTarget<'_>) -> StreamState {
         match self {
             Self::OpenAiChat => StreamState(State::OpenAiChat(openai_chat::StreamState::new(target))),
+            Self::Anthropic => StreamState(State::Anthropic(anthropic::StreamState::new(target))),
             Self::Gemini => StreamState(State::Gemini(gemini::StreamState::new(target))),
             Self::Custom(custom) => StreamState(State::Custom(custom.begin(target))),
         }
@@ -284,7 +301,7 @@ impl Dialect {
         hints: Hints,
     ) -> Error {
         match self {
-            Self::OpenAiChat => error_body::classify(status, headers, body, target, hints),
+            Self::OpenAiChat | Self::Anthropic => error_body::classify(status, headers, body, target, hints),
             Self::Gemini => gemini::classify(status, headers, body, target, hints),
             Self::Custom(custom) => custom.codec().classify(status, headers, body, target, hints),
         }
@@ -301,6 +318,7 @@ impl Dialect {
     pub fn encode_models(self, after: Option<&str>, target: &WireTarget<'_>) -> Encoded {
         match self {
             Self::OpenAiChat => openai_chat::encode_models(target),
+            Self::Anthropic => anthropic::encode_models(after, target),
             Self::Gemini => gemini::encode_models(after),
             Self::Custom(custom) => custom.codec().encode_models(target),
         }
@@ -313,6 +331,7 @@ impl Dialect {
     pub fn decode_models(self, body: &[u8], target: &WireTarget<'_>) -> Result<ModelPage, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_models(body, target),
+            Self::Anthropic => anthropic::decode_models(body, target),
             Self::Gemini => gemini::decode_models(body, target),
             Self::Custom(custom) => {
                 let models = custom.codec().decode_models(body, target)?;
@@ -326,6 +345,7 @@ impl Dialect {
     pub fn counts_tokens(self) -> bool {
         match self {
             Self::OpenAiChat => false,
+            Self::Anthropic => true,
             Self::Gemini => true,
             Self::Custom(custom) => custom.codec().counts_tokens(),
         }
@@ -338,6 +358,7 @@ impl Dialect {
     pub fn encode_count(self, request: &ChatRequest, target: &WireTarget<'_>) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => Err(no_count(ErrorKind::InvalidRequest)),
+            Self::Anthropic => anthropic::encode_count(request, target),
             Self::Gemini => gemini::encode_count(request, target),
             Self::Custom(custom) => custom.codec().encode_count(request, target),
         }
@@ -350,6 +371,7 @@ impl Dialect {
     pub fn decode_count(self, body: &[u8], target: &WireTarget<'_>) -> Result<TokenCount, Error> {
         match self {
             Self::OpenAiChat => Err(no_count(ErrorKind::Protocol)),
+            Self::Anthropic => anthropic::decode_count(body, target),
             Self::Gemini => gemini::decode_count(body, target),
             Self::Custom(custom) => custom.codec().decode_count(body, target),
         }
@@ -366,6 +388,7 @@ impl Dialect {
     ) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => openai_chat::encode_embeddings(request, target),
+            Self::Anthropic => Err(no_embeddings(ErrorKind::InvalidRequest)),
             Self::Gemini => gemini::encode_embeddings(request, target),
             Self::Custom(custom) => custom.codec().encode_embeddings(request, target),
         }
@@ -383,6 +406,7 @@ impl Dialect {
     ) -> Result<EmbeddingResponse, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_embeddings(body, count, target),
+            Self::Anthropic => Err(no_embeddings(ErrorKind::Protocol)),
             Self::Gemini => gemini::decode_embeddings(body, count, target),
             Self::Custom(custom) => custom.codec().decode_embeddings(body, count, target),
         }
@@ -392,6 +416,11 @@ impl Dialect {
 /// The error of a format that does not count tokens.
 fn no_count(kind: ErrorKind) -> Error {
     Error::new(kind, "this wire format has no count of tokens")
+}
+
+/// The error of a format that has no embeddings.
+fn no_embeddings(kind: ErrorKind) -> Error {
+    Error::new(kind, "this wire format has no embeddings")
 }
 
 /// The headers that say what is understood in answer.
@@ -429,12 +458,9 @@ fn put_key(key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(),
 pub struct StreamState(State);
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the common one, and lies in its stream's box already"
-)]
 enum State {
     OpenAiChat(openai_chat::StreamState),
+    Anthropic(anthropic::StreamState),
     Gemini(gemini::StreamState),
     Custom(custom::CustomStream),
 }
@@ -449,6 +475,7 @@ impl StreamState {
     pub fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         match &mut self.0 {
             State::OpenAiChat(state) => state.step(frame, out),
+            State::Anthropic(state) => state.step(frame, out),
             State::Gemini(state) => state.step(frame, out),
             State::Custom(state) => state.step(frame, out),
         }
@@ -459,6 +486,7 @@ impl StreamState {
     pub fn is_done(&self) -> bool {
         match &self.0 {
             State::OpenAiChat(state) => state.is_done(),
+            State::Anthropic(state) => state.is_done(),
             State::Gemini(state) => state.is_done(),
             State::Custom(state) => state.is_done(),
         }
@@ -472,6 +500,7 @@ impl StreamState {
     pub fn finish(self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         match self.0 {
             State::OpenAiChat(state) => state.finish(out),
+            State::Anthropic(state) => state.finish(out),
             State::Gemini(state) => state.finish(out),
             State::Custom(state) => state.finish(out),
         }

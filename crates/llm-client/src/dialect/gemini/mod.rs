@@ -18,9 +18,9 @@ mod wire;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use llm_types::{Error, ErrorKind, ReasoningEffort, Secret};
+use llm_types::{Error, ErrorKind, Secret};
 
-use super::quirks::{AuthHeader, Quirks, ReasoningForm, Setting};
+use super::quirks::{AuthHeader, Quirks};
 
 pub(crate) use decode::{decode, decode_events};
 pub(crate) use embeddings::{decode_embeddings, encode_embeddings};
@@ -29,31 +29,8 @@ pub(crate) use errors::classify;
 pub(crate) use lists::{decode_count, decode_models, encode_models};
 pub(crate) use stream::StreamState;
 
-/// The format as its own vendor's newest models speak it.
-pub(crate) const QUIRKS: Quirks = Quirks {
-    reasoning: ReasoningForm::ThinkingLevel,
-    efforts: LEVELS,
-    // Labels are for its cloud.
-    lacks: &[Setting::Metadata],
-    // What the server takes for a signature, in base64 as any: `skip_thought_signature_validator`.
-    signature_stand_in: Some("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="),
-    auth: AuthHeader::Named("x-goog-api-key"),
-    ..Quirks::NONE
-};
-
-/// The levels that some of its models have; the ends of the scale are sent as the nearest.
-const LEVELS: &[(ReasoningEffort, &str)] = &[
-    (ReasoningEffort::Off, "MINIMAL"),
-    (ReasoningEffort::Minimal, "MINIMAL"),
-    (ReasoningEffort::Low, "LOW"),
-    (ReasoningEffort::Medium, "MEDIUM"),
-    (ReasoningEffort::High, "HIGH"),
-    (ReasoningEffort::XHigh, "XHIGH"),
-    (ReasoningEffort::Max, "XHIGH"),
-];
-
 /// Whether the host is its vendor's.
-pub(crate) fn is_its_host(host: &str) -> bool {
+pub(crate) fn is_own_host(host: &str) -> bool {
     let Some(name) = host.strip_suffix(".googleapis.com") else { return false };
     // A region's machines stand before the name, or behind it.
     name == "generativelanguage"

@@ -10,7 +10,8 @@ use super::*;
 use crate::dialect::tests::shape;
 use crate::dialect::{Dialect, Hints, WireTarget, events_of};
 
-const TARGET: WireTarget<'static> = WireTarget { model: "gemini-x", quirks: &QUIRKS, origin: Some("us") };
+const TARGET: WireTarget<'static> =
+    WireTarget { model: "gemini-x", quirks: &Quirks::GEMINI, origin: Some("us") };
 
 macro_rules! fixtures {
     ($($name:literal),* $(,)?) => {
@@ -226,14 +227,14 @@ fn the_key_goes_into_a_header_and_never_into_the_address() {
         ("AIza-CANARY", "x-goog-api-key", "AIza-CANARY"),
         ("ya29.CANARY", "authorization", "Bearer ya29.CANARY"),
     ] {
-        for quirks in [QUIRKS, Quirks::COMPATIBLE] {
+        for quirks in [Quirks::GEMINI, Quirks::COMPATIBLE] {
             let mut headers = HeaderMap::new();
             Dialect::Gemini.authorise(&Secret::key(key).unwrap(), &quirks, &mut headers).unwrap();
             assert_eq!((headers.len(), headers.get(header).unwrap().to_str().unwrap()), (1, value));
             assert!(headers.get(header).unwrap().is_sensitive());
         }
     }
-    let own = Quirks { auth: AuthHeader::Named("x-own"), ..QUIRKS };
+    let own = Quirks { auth: AuthHeader::Named("x-own"), ..Quirks::GEMINI };
     let mut headers = HeaderMap::new();
     Dialect::Gemini.authorise(&Secret::key("k").unwrap(), &own, &mut headers).unwrap();
     assert!(headers.contains_key("x-own"));
@@ -250,7 +251,7 @@ fn a_base_url_comes_with_or_without_its_version() {
         ("/proxy/", "/proxy/v1beta"),
         ("/v1/projects/p/locations/l/publishers/google", "/v1/projects/p/locations/l/publishers/google"),
     ] {
-        assert_eq!(Dialect::Gemini.base_path(given, &QUIRKS), path, "{given}");
+        assert_eq!(Dialect::Gemini.base_path(given, &Quirks::GEMINI), path, "{given}");
     }
 }
 
@@ -432,7 +433,7 @@ fn recorded_answers_are_whole_and_go_back() {
             ChatRequest::user("q").messages.remove(0),
             response.message().unwrap().clone(),
         ]);
-        let unsigned = Quirks { signature_stand_in: None, ..QUIRKS };
+        let unsigned = Quirks { signature_stand_in: None, ..Quirks::GEMINI };
         let encoded = encode(&request, &WireTarget { quirks: &unsigned, ..target }, false).unwrap();
         assert_eq!(encoded.warnings, [], "{name}");
         assert_eq!(

@@ -7,12 +7,12 @@ use llm_types::{
 };
 
 use super::*;
-use crate::dialect::gemini::QUIRKS;
 
-const TARGET: WireTarget<'static> = WireTarget { model: "gemini-x", quirks: &QUIRKS, origin: Some("us") };
+const TARGET: WireTarget<'static> =
+    WireTarget { model: "gemini-x", quirks: &Quirks::GEMINI, origin: Some("us") };
 
 /// Quirks of a model that needs no signatures.
-const UNSIGNED: Quirks = Quirks { signature_stand_in: None, ..QUIRKS };
+const UNSIGNED: Quirks = Quirks { signature_stand_in: None, ..Quirks::GEMINI };
 
 fn sent_to(request: &ChatRequest, target: &WireTarget<'_>) -> (String, Vec<String>) {
     let encoded = encode(request, target, false).unwrap();
@@ -74,10 +74,10 @@ fn the_worked_example_is_written_to_the_letter() {
 #[test]
 fn a_request_goes_to_its_place() {
     let request = ChatRequest::user("hi");
-    let list = Quirks { stream_form: StreamForm::List, ..QUIRKS };
+    let list = Quirks { stream_form: StreamForm::List, ..Quirks::GEMINI };
     for (stream, quirks, path, query) in [
-        (false, &QUIRKS, "/models/gemini-x:generateContent", None),
-        (true, &QUIRKS, "/models/gemini-x:streamGenerateContent", Some("alt=sse")),
+        (false, &Quirks::GEMINI, "/models/gemini-x:generateContent", None),
+        (true, &Quirks::GEMINI, "/models/gemini-x:streamGenerateContent", Some("alt=sse")),
         (true, &list, "/models/gemini-x:streamGenerateContent", None),
     ] {
         let encoded = encode(&request, &WireTarget { quirks, ..TARGET }, stream).unwrap();
@@ -125,7 +125,7 @@ fn a_setting_without_a_word_is_a_warning_or_under_strictness_an_error() {
     let odd = ChatRequest { temperature: Some(f64::NAN), ..ChatRequest::user("hi") };
     assert_eq!(refused(&odd), "temperature: NaN is not a finite number");
     // In its cloud there are labels and no tiers.
-    let cloud = Quirks { lacks: &[Setting::ServiceTier], ..QUIRKS };
+    let cloud = Quirks { lacks: &[Setting::ServiceTier], ..Quirks::GEMINI };
     let request = ChatRequest {
         service_tier: Some("flex".into()),
         metadata: Some(raw(r#"{"team":"a"}"#)),
@@ -247,7 +247,7 @@ fn media_come_as_data_or_as_addresses() {
         Part::File(Media::new(MediaSource::FileId("https://h/v1beta/files/abc".into()))),
         Part::Native(raw(r#"{"text":"x","partMetadata":{}}"#)),
     ];
-    let (body, warnings) = contents(vec![Message::new(Role::User, parts)], &QUIRKS);
+    let (body, warnings) = contents(vec![Message::new(Role::User, parts)], &Quirks::GEMINI);
     assert_eq!(warnings, [""; 0]);
     assert_snapshot!(body, @r#"{"role":"user","parts":[{"inlineData":{"mimeType":"image/png","data":"iVBORw0KGgo="},"mediaResolution":{"level":"MEDIA_RESOLUTION_LOW"}},{"inlineData":{"mimeType":"image/jpeg","data":"/9j/4AAQ"}},{"inlineData":{"mimeType":"audio/wav","data":"UklG"}},{"fileData":{"mimeType":"video/mp4","fileUri":"gs://b/film.mp4"},"videoMetadata":{"fps":2}},{"fileData":{"fileUri":"https://h/v1beta/files/abc"}},{"text":"x","partMetadata":{}}]}"#);
     let unknown = Message::new(Role::User, vec![Part::Image(data("", "AAAA"))]);
@@ -262,7 +262,7 @@ fn media_come_as_data_or_as_addresses() {
     );
     let named = Media { name: Some("a.pdf".into()), ..data("application/pdf", "JVBERi") };
     let named = Message::new(Role::User, vec![Part::File(named)]);
-    assert_eq!(contents(vec![named], &QUIRKS).1, ["messages[0].content[0].name"]);
+    assert_eq!(contents(vec![named], &Quirks::GEMINI).1, ["messages[0].content[0].name"]);
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn results_are_sent_by_name_in_the_order_of_their_calls() {
 
 #[test]
 fn the_first_call_of_an_answer_is_signed_whoever_made_it() {
-    let stand_in = QUIRKS.signature_stand_in.unwrap();
+    let stand_in = Quirks::GEMINI.signature_stand_in.unwrap();
     let signed = |by: Option<&str>| {
         let mut call = call("a", "f", "{}");
         call.signature = Some("c2ln".into());
@@ -350,12 +350,12 @@ fn the_first_call_of_an_answer_is_signed_whoever_made_it() {
         )
     };
     for (first, quirks, signature) in [
-        (signed(None), &QUIRKS, Some("c2ln")),
-        (signed(Some("us/gemini-x")), &QUIRKS, Some("c2ln")),
+        (signed(None), &Quirks::GEMINI, Some("c2ln")),
+        (signed(Some("us/gemini-x")), &Quirks::GEMINI, Some("c2ln")),
         // Another model's, or another vendor's, is read by nobody else.
-        (signed(Some("us/gemini-y")), &QUIRKS, Some(stand_in)),
+        (signed(Some("us/gemini-y")), &Quirks::GEMINI, Some(stand_in)),
         (signed(Some("them/gemini-x")), &UNSIGNED, None),
-        (call("a", "f", "{}"), &QUIRKS, Some(stand_in)),
+        (call("a", "f", "{}"), &Quirks::GEMINI, Some(stand_in)),
         (call("a", "f", "{}"), &UNSIGNED, None),
     ] {
         assert_eq!(written(first, quirks), expected(signature));
@@ -399,21 +399,21 @@ fn thoughts_and_signatures_go_back_where_they_stood_and_to_nobody_else() {
             own(sealed("{}")),
             own(sealed(r#"{"thought":true}"#)),
         ])],
-        &QUIRKS,
+        &Quirks::GEMINI,
     );
     assert_eq!(warnings, [""; 0]);
     assert_snapshot!(body, @r#"{"role":"model","parts":[{"text":"hm","thought":true},{"text":"one "},{"text":"two","thoughtSignature":"c2ln"},{"text":"three"},{"text":"","thoughtSignature":"c2ln"},{"text":"","thought":true,"thoughtSignature":"c2ln"}]}"#);
     for (origin, model, warned) in [("them", "gemini-x", true), ("us", "gemini-y", true)] {
         let parts = vec![of(origin, model, sealed("{}")), Part::text("a")];
-        let (body, warnings) = contents(vec![assistant(parts)], &QUIRKS);
+        let (body, warnings) = contents(vec![assistant(parts)], &Quirks::GEMINI);
         assert_eq!(body, r#"{"role":"model","parts":[{"text":"a"}]}"#);
         assert_eq!(warnings == ["messages[0].reasoning"], warned);
     }
     // Plain thoughts of others are nobody's business, and need no warning.
     let parts = vec![Part::Reasoning(Reasoning::text("x")), Part::text("a")];
-    assert_eq!(contents(vec![assistant(parts)], &QUIRKS).1, [""; 0]);
+    assert_eq!(contents(vec![assistant(parts)], &Quirks::GEMINI).1, [""; 0]);
     let lost = vec![own(sealed(r#"{"text_length":3}"#)), Part::text("a")];
-    assert_eq!(contents(vec![assistant(lost)], &QUIRKS).1, ["messages[0].reasoning"]);
+    assert_eq!(contents(vec![assistant(lost)], &Quirks::GEMINI).1, ["messages[0].reasoning"]);
 }
 
 #[test]
@@ -456,7 +456,7 @@ fn tokens_are_counted_of_the_whole_request_or_of_what_is_read() {
     let whole = encode_count(&request, &TARGET).unwrap();
     assert_eq!(whole.path, "/models/gemini-x:countTokens");
     assert_snapshot!(std::str::from_utf8(&whole.body).unwrap(), @r#"{"generateContentRequest":{"model":"models/gemini-x","contents":[{"role":"user","parts":[{"text":"hi"}]}],"systemInstruction":{"parts":[{"text":"s"}]},"tools":[{"functionDeclarations":[{"name":"f","description":"d","parametersJsonSchema":{}}]}],"toolConfig":{"functionCallingConfig":{"mode":"ANY"}},"generationConfig":{"maxOutputTokens":5}}}"#);
-    let bare = Quirks { count_form: CountForm::Bare, ..QUIRKS };
+    let bare = Quirks { count_form: CountForm::Bare, ..Quirks::GEMINI };
     let bare = encode_count(&request, &WireTarget { quirks: &bare, ..TARGET }).unwrap();
     assert_snapshot!(std::str::from_utf8(&bare.body).unwrap(), @r#"{"contents":[{"role":"user","parts":[{"text":"hi"}]}],"systemInstruction":{"parts":[{"text":"s"}]},"tools":[{"functionDeclarations":[{"name":"f","description":"d","parametersJsonSchema":{}}]}],"generationConfig":{"maxOutputTokens":5}}"#);
 }

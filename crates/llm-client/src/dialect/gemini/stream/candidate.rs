@@ -4,7 +4,7 @@ use llm_types::{Extra, FinishReason, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::pieces::Pieces;
-use crate::dialect::ending;
+use crate::dialect::events::only_reasoning;
 use crate::dialect::gemini::wire::{Call, Candidate, Part};
 use crate::dialect::gemini::{LENGTH, NATIVE_ID, SIGNED_BY, THOUGHT, signer};
 use crate::dialect::ids::short_id;
@@ -93,7 +93,7 @@ impl CandidateState {
         self.end_call(out);
         let choice = self.index;
         if self.thought && !self.answered && self.calls == 0 {
-            out.push(StreamEvent::Warning(ending::only_reasoning(choice)));
+            out.push(only_reasoning(choice));
         }
         let reason = finish_reason(self.finish.as_deref(), self.calls > 0);
         out.push(StreamEvent::Finish { choice, reason, native: self.finish });

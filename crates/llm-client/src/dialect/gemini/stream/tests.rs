@@ -3,9 +3,10 @@
 use llm_types::{ChatResponse, Collector, FinishReason, Part};
 
 use super::*;
-use crate::dialect::gemini::{QUIRKS, decode, encode};
+use crate::dialect::gemini::{decode, encode};
 
-const TARGET: WireTarget<'static> = WireTarget { model: "gemini-x", quirks: &QUIRKS, origin: Some("us") };
+const TARGET: WireTarget<'static> =
+    WireTarget { model: "gemini-x", quirks: &Quirks::GEMINI, origin: Some("us") };
 
 fn run(chunks: &[&str]) -> (Vec<StreamEvent>, Result<(), Error>) {
     fn all(chunks: &[&str], out: &mut Vec<StreamEvent>) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use llm_types::{Extra, FinishReason, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::Head;
-use crate::dialect::ending;
+use crate::dialect::events::only_reasoning;
 use crate::dialect::json::{Few, Raw, Rest, Text};
 use crate::dialect::members::{Lists, Members};
 use crate::dialect::openai_chat::wire::{Audio, Call, Choice, Content, ContentPart, Detail, Function, Said};
@@ -137,7 +137,7 @@ impl ChoiceState {
         self.end_parts(head, out);
         self.look(out.get(from..).unwrap_or_default());
         if self.thought && !self.answered && self.calls.is_empty() && self.sound.is_none() {
-            out.push(StreamEvent::Warning(ending::only_reasoning(choice)));
+            out.push(only_reasoning(choice));
         }
         for (name, value) in std::mem::take(&mut self.lists).join() {
             out.push(StreamEvent::Extra { choice: Some(choice), name, value });
