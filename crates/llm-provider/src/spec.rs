@@ -177,6 +177,15 @@ impl ProviderSpec {
         Some((variable.name(), variable.base_url(text.trim())))
     }
 
+    /// The key variables that are set besides the one that counts, and hold another key.
+    #[must_use]
+    pub fn other_keys(&self, env: &dyn Fn(&str) -> Option<String>) -> Vec<&'static str> {
+        let Some((used, key)) = self.key_from(env) else { return Vec::new() };
+        let differs =
+            |name: &&str| *name != used && env(name).is_some_and(|text| !text.is_empty() && text != key);
+        self.key_env.iter().copied().filter(differs).collect()
+    }
+
     /// The first of its key variables that is set, with its text.
     #[must_use]
     pub fn key_from(&self, env: &dyn Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
@@ -239,5 +248,8 @@ mod tests {
         assert_eq!(spec.key_from(&env(&[("B", "2"), ("A", "1")])), Some(("A", "1".into())));
         assert_eq!(spec.key_from(&env(&[("A", ""), ("B", "2")])), Some(("B", "2".into())));
         assert_eq!(spec.key_from(&env(&[])), None);
+        assert_eq!(spec.other_keys(&env(&[("B", "2"), ("A", "1")])), ["B"]);
+        assert!(spec.other_keys(&env(&[("B", "1"), ("A", "1")])).is_empty());
+        assert!(spec.other_keys(&env(&[("B", "2")])).is_empty());
     }
 }

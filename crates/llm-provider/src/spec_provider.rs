@@ -157,7 +157,7 @@ impl SpecProvider {
             provider = provider.with_base_url_of(variable, url);
         }
         if let Some((name, text)) = spec.key_from(env) {
-            provider.keys = KeySupply::from_variable(name, text);
+            provider.keys = KeySupply::from_variable(name, text).before(&spec.other_keys(env));
         }
         provider
     }

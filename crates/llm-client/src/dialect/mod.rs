@@ -187,8 +187,7 @@ impl Dialect {
             (Self::OpenAiChat, "" | "/") => Cow::Borrowed(quirks.default_path),
             (Self::OpenAiChat, path) => Cow::Borrowed(path),
             (Self::Anthropic, path) => path::versioned(path, "/v1"),
-            (Self::Gemini, path) if gemini::has_version(path) => Cow::Borrowed(path),
-            (Self::Gemini, path) => Cow::Owned(format!("{}/v1beta", path.trim_end_matches('/'))),
+            (Self::Gemini, path) => gemini::base_path(path),
             (Self::Custom(custom), path) => Cow::Borrowed(custom.codec().base_path(path)),
         }
     }

@@ -288,7 +288,7 @@ impl Builder<'_> {
                         key.place
                     ));
                 }
-                KeySupply::from_variable(name, text)
+                KeySupply::from_variable(name, text).before(&row.other_keys(self.sources.env))
             }
             (Some(keys), _) => identity(keys::supply(&entry.name, keys, self.sources.env)),
             (None, Some((name, _))) => {

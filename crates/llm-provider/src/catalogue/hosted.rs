@@ -10,6 +10,26 @@ use llm_types::{Capabilities, ErrorKind};
 use super::{COMPATIBLE, HOSTED, LOW_HIGH_MAX, LOW_TO_HIGH, NOTHING_KNOWN};
 use crate::spec::{AddressVariable, ProviderSpec};
 
+/// What one family of models can do, wherever it is served.
+const GEMINI_CAPABILITIES: Capabilities = Capabilities {
+    streaming: Some(true),
+    tools: Some(true),
+    parallel_tools: Some(true),
+    json_schema: Some(true),
+    images: Some(true),
+    audio: Some(true),
+    reasoning: Some(true),
+    embeddings: Some(true),
+    ..NOTHING_KNOWN
+};
+
+/// A prompt that is too long is a bad argument, as any.
+const GEMINI_ERRORS: &[ErrorPattern] = &[ErrorPattern {
+    status: Some(400),
+    text: Some("exceeds the maximum number of tokens allowed"),
+    ..ErrorPattern::new(ErrorKind::ContextLength)
+}];
+
 pub(super) const ROWS: &[ProviderSpec] = &[
     ProviderSpec {
         name: "openai",
@@ -109,18 +129,15 @@ pub(super) const ROWS: &[ProviderSpec] = &[
     ProviderSpec {
         name: "gemini",
         display: "Google Gemini",
-        base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
+        base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
+        address_env: Some(AddressVariable::Url("GOOGLE_GEMINI_BASE_URL")),
         key_env: &["GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"],
         key_required: true,
         hosts: &["generativelanguage.googleapis.com"],
-        quirks: Quirks {
-            efforts: LOW_TO_HIGH,
-            // The signature of a thought lies beside the call that follows from it.
-            replay_members: &["extra_content"],
-            usage: UsageRule { reasoning: InTotal::Remainder, audio: InTotal::Inside },
-            ..HOSTED
-        },
+        dialect: Dialect::Gemini,
+        quirks: Quirks { errors: GEMINI_ERRORS, ..Quirks::GEMINI },
         default_model: Some("gemini-2.5-flash"),
+        capabilities: GEMINI_CAPABILITIES,
         ..COMPATIBLE
     },
     ProviderSpec {

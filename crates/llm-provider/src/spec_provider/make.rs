@@ -102,7 +102,7 @@ impl SpecProvider {
             families::adapted(self.dialect.default_quirks(), row, model.wire())
         };
         let is_bearer = |name: &str| self.keys.is_ambient() && row.bearer_env.contains(&name);
-        if model.keys.is_none() && self.keys.origin().is_some_and(is_bearer) {
+        if model.keys.is_none() && self.keys.identity().is_some_and(is_bearer) {
             quirks.auth = AuthHeader::Bearer;
         }
         builder = builder.quirks(quirks);

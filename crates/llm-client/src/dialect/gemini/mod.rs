@@ -16,6 +16,8 @@ mod tools;
 mod usage;
 mod wire;
 
+use std::borrow::Cow;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use llm_types::{Error, ErrorKind, Secret};
@@ -72,8 +74,15 @@ fn resource(model: &str) -> String {
     }
 }
 
+/// The path of a base URL with its version. Where it points at the place for another format, the native one lies beside.
+pub(crate) fn base_path(given: &str) -> Cow<'_, str> {
+    let path = given.trim_end_matches('/');
+    let path = path.strip_suffix("/openai").filter(|rest| has_version(rest)).unwrap_or(path);
+    if has_version(path) { Cow::Borrowed(path) } else { Cow::Owned(format!("{path}/v1beta")) }
+}
+
 /// Whether a path names the version, at its end or before the project or publisher of a model.
-pub(crate) fn has_version(path: &str) -> bool {
+fn has_version(path: &str) -> bool {
     let is_version = |segment: &str| {
         let Some(rest) = segment.strip_prefix('v') else { return false };
         let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());

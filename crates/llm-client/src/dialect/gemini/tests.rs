@@ -249,6 +249,9 @@ fn a_base_url_comes_with_or_without_its_version() {
         ("/v1beta", "/v1beta"),
         ("/proxy", "/proxy/v1beta"),
         ("/proxy/", "/proxy/v1beta"),
+        ("/v1beta/openai", "/v1beta"),
+        ("/v1beta/openai/", "/v1beta"),
+        ("/openai", "/openai/v1beta"),
         ("/v1/projects/p/locations/l/publishers/google", "/v1/projects/p/locations/l/publishers/google"),
     ] {
         assert_eq!(Dialect::Gemini.base_path(given, &Quirks::GEMINI), path, "{given}");
