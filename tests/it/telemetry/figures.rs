@@ -164,7 +164,7 @@ fn every_figure_stands_in_the_documentation() {
     let page = include_str!("../../../docs/observability.md");
     for metric in llm_client::telemetry::names::METRICS {
         let kind = format!("{:?}", metric.kind).to_lowercase();
-        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", metric.name)));
-        assert!(row.is_some_and(|row| row.contains(&kind)), "{}: {row:?}", metric.name);
+        let begins = format!("| `{}` | {kind}", metric.name);
+        assert!(page.lines().any(|line| line.starts_with(&begins)), "no row begins with {begins}");
     }
 }
