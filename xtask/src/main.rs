@@ -9,6 +9,7 @@ mod bench;
 mod ci;
 mod crash;
 mod integration;
+mod outside;
 mod process;
 mod rows;
 mod run;
@@ -30,8 +31,15 @@ struct Command {
     run: fn(Args) -> Outcome,
 }
 
-const COMMANDS: [&Command; 6] =
-    [&ci::COMMAND, &test::COMMAND, &tidy::COMMAND, &integration::COMMAND, &crash::COMMAND, &bench::COMMAND];
+const COMMANDS: [&Command; 7] = [
+    &ci::COMMAND,
+    &test::COMMAND,
+    &tidy::COMMAND,
+    &integration::COMMAND,
+    &outside::COMMAND,
+    &crash::COMMAND,
+    &bench::COMMAND,
+];
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();

@@ -139,6 +139,12 @@ fn lints_of(path: &str, manifest: &str) -> Option<Finding> {
         let message = "the workspace's lints do not forbid unsafe code; write `unsafe_code = \"forbid\"` under [workspace.lints.rust]";
         return Some(Finding::new(path, 0, message));
     }
+    // A user's package knows no workspace.
+    if path.starts_with("examples/") {
+        let message = "this package allows unsafe code; write `unsafe_code = \"forbid\"` under [lints.rust]";
+        let forbids = has("[lints.rust]", "unsafe_code=\"forbid\"");
+        return (!forbids).then(|| Finding::new(path, 0, message));
+    }
     let inherits = has("[lints]", "workspace=true")
         || manifest.lines().any(|line| line.trim() == "lints.workspace = true");
     if manifest.contains("[package]") && !inherits {
@@ -214,6 +220,9 @@ mod tests {
         let root = "[workspace]\n[workspace.lints.rust]\nunsafe_code = \"forbid\" # always\n";
         assert_eq!(lints_of("Cargo.toml", root), None);
         assert!(lints_of("Cargo.toml", &root.replace("forbid", "deny")).is_some());
+        let user = "[package]\n[lints.rust]\nunsafe_code = \"forbid\"\n";
+        assert_eq!(lints_of("examples/outside/Cargo.toml", user), None);
+        assert!(lints_of("examples/outside/Cargo.toml", &user.replace("forbid", "warn")).is_some());
         assert!(names("tokio = { workspace = true }", "tokio") && names("tokio.workspace = true", "tokio"));
         assert!(!names("tokio-rustls = \"1\"", "tokio"));
     }

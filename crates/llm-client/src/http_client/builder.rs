@@ -13,9 +13,10 @@ use crate::attempt::{Exchange, HttpService, Site, Wire, stack};
 use crate::clock;
 use crate::dialect::{Dialect, Quirks};
 use crate::driver::Queue;
-use crate::lane::{EndpointId, KeyPool, Lanes, Registry};
+use crate::lane::{EndpointId, KeyPool, Lanes, Registry, SharedLimit};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::telemetry::{Observer, StateGauges, Telemetry};
 use crate::transport::{Body, Endpoint, ProxyEnv, Transport, check_key_over_plain_http};
 
 type LayerFn = Box<dyn FnOnce(HttpService) -> HttpService + Send>;
@@ -32,12 +33,15 @@ pub struct HttpClientBuilder {
     keys: Vec<Secret>,
     pool: Option<Arc<KeyPool>>,
     registry: Option<Arc<Registry>>,
+    limits: Vec<Arc<SharedLimit>>,
     settings: Settings,
     transport: Option<Transport>,
     capabilities: Capabilities,
     headers: HeaderMap,
     extra: Extra,
     layers: Vec<LayerFn>,
+    telemetry: Option<Telemetry>,
+    traced_as: Option<String>,
 }
 
 impl HttpClientBuilder {
@@ -52,18 +56,33 @@ impl HttpClientBuilder {
             keys: Vec::new(),
             pool: None,
             registry: None,
+            limits: Vec::new(),
             settings: Settings::default(),
             transport: None,
             capabilities: Capabilities::default(),
             headers: HeaderMap::new(),
             extra: Extra::new(),
             layers: Vec::new(),
+            telemetry: None,
+            traced_as: None,
         }
     }
 
     /// The provider's name in ids, logs and errors. Default: the base URL's host.
     pub fn provider(mut self, name: impl Into<String>) -> Self {
         self.provider = Some(name.into());
+        self
+    }
+
+    /// The provider's name in traces and figures, where OpenTelemetry has another word for it. Default: the provider's name.
+    pub fn traced_as(mut self, name: impl Into<String>) -> Self {
+        self.traced_as = Some(name.into());
+        self
+    }
+
+    /// How this client's calls are told about. Default: the [settings of the process](Telemetry::installed).
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = Some(telemetry);
         self
     }
 
@@ -107,6 +126,12 @@ impl HttpClientBuilder {
     /// with the same base URL and model share it. Default: a state of its own.
     pub fn registry(mut self, registry: Arc<Registry>) -> Self {
         self.registry = Some(registry);
+        self
+    }
+
+    /// A limit to charge that others charge too, beside those of the settings.
+    pub fn shared_limit(mut self, limit: Arc<SharedLimit>) -> Self {
+        self.limits.push(limit);
         self
     }
 
@@ -200,6 +225,12 @@ impl HttpClientBuilder {
         let http = self.layers.into_iter().fold(wire, |inner, layer| layer(inner));
         let name = self.name.unwrap_or_else(|| self.model.clone());
         let provider = self.provider.unwrap_or_else(|| endpoint.host().to_owned());
+        let traced_as = self.traced_as.unwrap_or_else(|| provider.clone());
+        let mut observer =
+            Observer::new(traced_as, self.model.clone()).with_server(endpoint.host(), endpoint.port());
+        if let Some(telemetry) = self.telemetry {
+            observer = observer.with_telemetry(telemetry);
+        }
         let site = Site {
             endpoint: endpoint.to_string(),
             provider: provider.clone(),
@@ -210,6 +241,7 @@ impl HttpClientBuilder {
             max_response: settings.max_response_bytes,
             max_event: settings.max_event_bytes,
             max_error: settings.max_error_bytes,
+            observer,
         };
         let client = HttpClient(Arc::new(Inner {
             id: format!("{provider}/{name}"),
@@ -221,12 +253,13 @@ impl HttpClientBuilder {
             capabilities: self.capabilities,
             headers: self.headers,
             extra: self.extra,
-            lanes: Lanes::new(state, pool),
+            lanes: Lanes::new(state, pool).with_limits(self.limits),
             queue: Queue::default(),
             attempts: stack(Exchange(http)),
             transport,
             owns_transport,
             metrics: Metrics::default(),
+            state_gauges: StateGauges::default(),
             closed: AtomicBool::new(false),
             available: AtomicBool::new(true),
         }));

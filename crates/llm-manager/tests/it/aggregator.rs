@@ -77,6 +77,21 @@ async fn a_failure_of_the_request_follows_its_chain_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_chain_has_an_order_of_its_own() {
+    let first = Scripted::failing("a/first", ErrorKind::ContextLength);
+    let (second, large) = (Scripted::fine("b/second"), Scripted::failing("c/large", ErrorKind::Server));
+    let chained = Aggregator::builder("chain/x")
+        .model(client(&first))
+        .model(client(&second))
+        .on(Cause::ContextLength, [client(&large), client(&second)])
+        .build()
+        .unwrap();
+    let response = chained.send(ChatRequest::user("hi")).await.unwrap();
+    let log: Vec<_> = response.attempts.iter().map(|a| a.endpoint.as_str()).collect();
+    assert_eq!(log, ["a/first", "c/large", "b/second"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn models_of_chains_are_not_asked_for_anything_else() {
     let (down, large) = (Scripted::failing("a/down", ErrorKind::Authentication), Scripted::fine("b/large"));
     let chained = Aggregator::builder("chain/x")

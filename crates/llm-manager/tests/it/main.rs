@@ -4,9 +4,11 @@
 
 mod aggregator;
 mod choose;
-
 mod files;
+mod life;
 mod pool;
+mod formats;
+mod groups;
 mod registry;
 mod schema;
 mod scripted;

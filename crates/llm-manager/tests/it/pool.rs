@@ -55,6 +55,21 @@ async fn a_call_makes_at_most_r_plus_e_requests() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_client_without_an_account_of_its_own_has_a_retry_budget_all_the_same() {
+    for (percent, requests) in [(0, 1), (100, 2), (200, 3)] {
+        let bad = Scripted::failing("a/bad", ErrorKind::Server);
+        let settings = Settings {
+            retry_budget_percent: percent,
+            retry_budget_per_sec: 0.0,
+            ..with_retries(9)
+        };
+        let pool = pool(&[&bad]).settings(settings).build().unwrap();
+        pool.ask("hi").await.unwrap_err();
+        assert_eq!(bad.asked(), requests, "{percent} %");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_s_own_fault_is_asked_once() {
     for kind in [ErrorKind::InvalidRequest, ErrorKind::ContextLength, ErrorKind::ContentFilter] {
         let (one, two) = (Scripted::failing("a/1", kind), Scripted::failing("a/2", kind));

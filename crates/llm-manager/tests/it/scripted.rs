@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use llm_client::{Call, ChatStream, ModelClient};
+use llm_client::{Call, ChatStream, HealthProbe, ModelClient};
 use llm_types::{
     Capabilities, ChatRequest, ChatResponse, Choice, Error, ErrorKind, FinishReason, Message, StreamEvent,
     Usage,
@@ -38,6 +38,7 @@ pub(crate) struct Scripted {
     pub(crate) asked: AtomicUsize,
     pub(crate) in_flight: Arc<AtomicUsize>,
     pub(crate) most_in_flight: AtomicUsize,
+    pub(crate) probed: AtomicUsize,
 }
 
 /// Counts a call down, whatever became of it.
@@ -60,6 +61,7 @@ impl Scripted {
             asked: AtomicUsize::new(0),
             in_flight: Arc::default(),
             most_in_flight: AtomicUsize::new(0),
+            probed: AtomicUsize::new(0),
         })
     }
 
@@ -107,6 +109,15 @@ impl Scripted {
     }
 }
 
+#[async_trait]
+impl HealthProbe for Scripted {
+    async fn probe(&self, call: &Call) -> Result<(), Error> {
+        assert_eq!(call.max_retries, Some(0));
+        self.probed.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
 fn usage() -> Usage {
     Usage { fresh_input: 3, plain_output: 2, ..Usage::default() }
 }
@@ -119,6 +130,10 @@ impl ModelClient for Scripted {
 
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn health_probe(&self) -> Option<&dyn HealthProbe> {
+        Some(self)
     }
 
     async fn chat(&self, _: &ChatRequest, _: &Call) -> Result<ChatResponse, Error> {
