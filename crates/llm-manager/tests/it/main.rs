@@ -5,10 +5,10 @@
 mod aggregator;
 mod choose;
 mod files;
-mod life;
-mod pool;
 mod formats;
 mod groups;
+mod life;
+mod pool;
 mod registry;
 mod schema;
 mod scripted;

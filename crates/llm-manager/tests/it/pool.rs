@@ -58,11 +58,8 @@ async fn a_call_makes_at_most_r_plus_e_requests() {
 async fn a_client_without_an_account_of_its_own_has_a_retry_budget_all_the_same() {
     for (percent, requests) in [(0, 1), (100, 2), (200, 3)] {
         let bad = Scripted::failing("a/bad", ErrorKind::Server);
-        let settings = Settings {
-            retry_budget_percent: percent,
-            retry_budget_per_sec: 0.0,
-            ..with_retries(9)
-        };
+        let settings =
+            Settings { retry_budget_percent: percent, retry_budget_per_sec: 0.0, ..with_retries(9) };
         let pool = pool(&[&bad]).settings(settings).build().unwrap();
         pool.ask("hi").await.unwrap_err();
         assert_eq!(bad.asked(), requests, "{percent} %");
