@@ -267,7 +267,8 @@ impl Builder<'_> {
             (None, None) => {}
         }
         let keys = spot.keys.map(<[KeyEntry]>::to_vec);
-        let variable = row.key_from(self.sources.env).filter(|_| by_name.is_some());
+        let stored = entry.stored_first && keys.is_some();
+        let variable = row.key_from(self.sources.env).filter(|_| by_name.is_some() && !stored);
         let identity = |supply: KeySupply| {
             let address = provider.address().unwrap_or_default();
             let identity = format!("{CONFIGURED}{} at {address}", spot.identity);

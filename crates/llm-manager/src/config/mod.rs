@@ -25,6 +25,7 @@ mod load;
 mod outside;
 mod reader;
 mod schema;
+mod seeds;
 mod site;
 mod tree;
 
@@ -34,3 +35,4 @@ pub use self::files::user_config;
 pub use self::keys::{keyring_key, remove_keyring_key, set_keyring_key};
 pub use self::layers::SetBy;
 pub use self::load::{Loaded, Sources, StartServer, load};
+pub use self::seeds::{SeedKind, load_seed, load_seed_text};
