@@ -351,7 +351,7 @@ fn what_an_older_file_says_wrong_is_refused_with_its_place() {
             r#"{"llm": {}}"#,
             "1: llm.cloud_endpoint is missing, and so is LLM_CLOUD_ENDPOINT",
         ),
-        (SeedKind::Flexllm, r#"{"models": [{"id": "a"}]}"#, "1: [models[0]] needs base_url or endpoints"),
+        (SeedKind::Flexllm, r#"{"models": [{"id": "a"}]}"#, "1: models[0] needs base_url or endpoints"),
     ] {
         let error =
             load_seed_text(Path::new("f.json"), text, Some(kind), &Sources::new(NO_ENV, "/")).unwrap_err();
