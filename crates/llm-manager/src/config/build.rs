@@ -11,7 +11,8 @@ use llm_client::dialect::Dialect;
 use llm_client::lane::{DeclaredLimits, RateLimit};
 use llm_client::transport::Endpoint;
 use llm_provider::{
-    KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider, catalogue,
+    Clients, KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider,
+    catalogue,
 };
 use llm_types::{Error, ErrorKind, Extra};
 
@@ -209,6 +210,7 @@ impl Builder<'_> {
             limits,
             headers: entry.headers,
             shared,
+            clients: Clients::new(),
         }))
     }
 
