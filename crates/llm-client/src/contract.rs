@@ -171,6 +171,16 @@ impl ChatStream {
         Self { started, timing, attempts, ..self }
     }
 
+    /// The same stream with its events passed through `wrap`: how the call went until its first content stays.
+    #[must_use]
+    pub fn wrapped<S>(self, wrap: impl FnOnce(Self) -> S) -> Self
+    where
+        S: Stream<Item = Result<StreamEvent, Error>> + Send + 'static,
+    {
+        let (started, timing, attempts) = (self.started, self.timing, self.attempts.clone());
+        Self { events: Box::pin(wrap(self)), started, timing, attempts }
+    }
+
     /// The attempts of the call, the one that answers last.
     #[must_use]
     pub fn attempts(&self) -> &[AttemptRecord] {

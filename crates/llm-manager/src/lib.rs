@@ -16,7 +16,7 @@
 //! manager.close_all().await;
 //! # Ok(()) }
 //! ```
-//! Start at [`Manager`] (names to clients), [`config`] (files, environment, command line) and [`manager`] (the one of the
+//! Start at [`Manager`] (names to clients), [`Budgeted`] (limits of money and tokens around any client), [`config`] (files, environment, command line) and [`manager`] (the one of the
 //! whole process).
 //!
 //! * The same name gives the same client, made once, when it is first asked for.
@@ -25,11 +25,13 @@
 
 #![forbid(unsafe_code)]
 
+mod budgeted;
 pub mod config;
 mod global;
 mod names;
 mod nearest;
 mod registry;
 
+pub use crate::budgeted::{Budget, BudgetLimits, BudgetState, Budgeted, BudgetedBuilder, Budgets, Spend};
 pub use crate::global::{install, manager};
 pub use crate::registry::{Found, Manager, ModelEntry, Resolved};
