@@ -10,7 +10,7 @@ use crate::clock::{self, Instant};
 use crate::contract::{Admission, ModelClient as _};
 use crate::driver::{Block, NotBefore};
 use crate::health::Health;
-use crate::lane::{AdmitOptions, BreakerState, EndpointState, KeyState};
+use crate::lane::{AdmitOptions, BreakerState, Cost, EndpointState, KeyState};
 
 impl Admission for HttpClient {
     fn lanes(&self) -> Vec<usize> {
@@ -23,7 +23,7 @@ impl Admission for HttpClient {
             return Err(NotBefore { at: None, block, reason: why.to_owned() });
         }
         let options = AdmitOptions { retrying, ..AdmitOptions::default() };
-        self.0.lanes.check(now, &options).map_err(|(at, why)| not_before(at, &why))
+        self.0.lanes.check(Cost::default(), now, &options).map_err(|(at, why)| not_before(at, &why))
     }
 
     fn in_flight(&self) -> u32 {

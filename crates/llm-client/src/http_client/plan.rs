@@ -22,12 +22,15 @@ pub(super) struct CallPlan<'a> {
     lanes: Vec<LaneId>,
     /// Nobody above chooses between endpoints: this one is probed, not left alone.
     sole: bool,
+    /// Whoever drives the call has sent it here before.
+    tried: bool,
 }
 
 impl<'a> CallPlan<'a> {
     pub(super) fn new(client: &'a Inner, job: Arc<Job>, cost: Cost, call: &Call) -> Self {
         let lanes = client.lanes.each().iter().map(lane::Lane::id).collect();
-        Self { client, job, cost, lanes, sole: !call.is_driven() }
+        let tried = call.is_driven() && call.has_tried(&job.site.endpoint);
+        Self { client, job, cost, lanes, sole: !call.is_driven(), tried }
     }
 }
 
@@ -50,7 +53,7 @@ impl Plan for CallPlan<'_> {
     fn admit(&self, open: &[usize], now: Instant, retrying: bool) -> Result<(usize, LaneGuard), NotBefore> {
         let avoid: Vec<LaneId> =
             self.lanes.iter().enumerate().filter(|(at, _)| !open.contains(at)).map(|(_, id)| *id).collect();
-        let options = AdmitOptions { retrying, sole: self.sole, avoid: &avoid };
+        let options = AdmitOptions { retrying: retrying || self.tried, sole: self.sole, avoid: &avoid };
         match self.client.lanes.admit(self.cost, now, &options) {
             Admission::Granted(guard) => {
                 // A key that came with a reload since the call began is as good as the first.
@@ -70,8 +73,9 @@ impl Plan for CallPlan<'_> {
         if !call.has_tried(&self.job.site.endpoint) {
             guard.endpoint().deposit(clock::now());
         }
+        let history = call.history();
         call.record_attempt(&self.job.site.endpoint);
-        let attempt = Attempt { job: Arc::clone(&self.job), key: guard.key().cloned() };
+        let attempt = Attempt { job: Arc::clone(&self.job), key: guard.key().cloned(), history };
         guard.sent();
         match self.client.attempts.clone().oneshot(attempt).await {
             Ok(reply) => {
@@ -88,11 +92,14 @@ impl Plan for CallPlan<'_> {
                     Answer::Models(_) => None,
                 };
                 guard.succeed(used, now);
+                self.client.tell_state(now);
                 Ok((reply, None))
             }
             Err(error) => {
                 call.record_outcome(Some(error.kind()), error.request_id());
-                guard.fail(&error, fingerprint(&self.job.body), clock::now(), clock::random());
+                let now = clock::now();
+                guard.fail(&error, fingerprint(&self.job.body), now, clock::random());
+                self.client.tell_state(now);
                 Err(error)
             }
         }

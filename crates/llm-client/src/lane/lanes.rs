@@ -135,12 +135,16 @@ impl Lanes {
         })
     }
 
-    /// Whether a call that uses next to nothing would be admitted. Nothing is taken, so a moment later it may be different.
+    /// Whether a call would be admitted. Nothing is taken, so a moment later it may be different.
     ///
     /// # Errors
     /// What stands in the way, and the first moment that could be different; see [`Admission::NotBefore`].
-    pub fn check(&self, now: Instant, options: &AdmitOptions<'_>) -> Result<(), (Option<Instant>, Why)> {
-        let cost = Cost::default();
+    pub fn check(
+        &self,
+        cost: Cost,
+        now: Instant,
+        options: &AdmitOptions<'_>,
+    ) -> Result<(), (Option<Instant>, Why)> {
         let mut state = self.endpoint.state();
         let mut shared = Refusal::default();
         state.check(cost, now, options, &mut shared);

@@ -79,7 +79,7 @@ fn a_shared_limit_holds_over_all_who_charge_it() {
         assert_eq!(admit(lanes, 0, now).unwrap_err(), (None, shared("team", LimitKind::Slots)));
     }
     let options = AdmitOptions::default();
-    assert_eq!(first.check(now, &options), Err((None, shared("team", LimitKind::Slots))));
+    assert_eq!(first.check(Cost::default(), now, &options), Err((None, shared("team", LimitKind::Slots))));
     assert!(bench.admit(0.0).is_ok(), "who does not charge it is free");
     drop(one);
     assert!(admit(&second, 0, now).is_ok());
