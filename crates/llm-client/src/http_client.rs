@@ -122,6 +122,13 @@ impl HttpClient {
         opened.map_err(|error| self.0.describe(error))
     }
 
+    /// Opens a connection in the background, where there is a runtime to do it on. What goes wrong, the first call tells.
+    fn warm_up_soon(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (transport, endpoint) = (self.0.transport.clone(), self.0.endpoint.clone());
+        drop(runtime.spawn(async move { transport.warm_up(&endpoint, 1).await }));
+    }
+
     /// Whether [`close`](ModelClient::close) was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {

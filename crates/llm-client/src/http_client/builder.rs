@@ -243,7 +243,7 @@ impl HttpClientBuilder {
             max_error: settings.max_error_bytes,
             observer,
         };
-        Ok(HttpClient(Arc::new(Inner {
+        let client = HttpClient(Arc::new(Inner {
             id: format!("{provider}/{name}"),
             provider,
             name,
@@ -262,7 +262,11 @@ impl HttpClientBuilder {
             state_gauges: StateGauges::default(),
             closed: AtomicBool::new(false),
             available: AtomicBool::new(true),
-        })))
+        }));
+        if client.settings().eager_init {
+            client.warm_up_soon();
+        }
+        Ok(client)
     }
 }
 
