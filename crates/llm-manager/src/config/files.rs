@@ -13,7 +13,7 @@ use super::reader::Source;
 const MAX_FILE: u64 = 1 << 20;
 
 /// The name of a project's file.
-const PROJECT_FILE: &str = "llm.toml";
+pub(super) const PROJECT_FILE: &str = "llm.toml";
 
 /// The file that the user named: with `--config`, else with `LLM_RS_CONFIG`. It is the only one then.
 pub(super) fn named(

@@ -214,7 +214,7 @@ pub(crate) fn key_from(origin: &str, text: String) -> Result<Secret, Error> {
     Secret::key(text).map_err(|e| Error::new(ErrorKind::Config, format!("{origin}: {e}")))
 }
 
-fn from_file(path: &Path) -> Result<Secret, Error> {
+pub(super) fn from_file(path: &Path) -> Result<Secret, Error> {
     let text = read_text(path, MAX_KEY_FILE).map_err(|e| {
         let message = format!("the key file {} cannot be read", path.display());
         Error::new(ErrorKind::Authentication, message).with_source(e)

@@ -11,6 +11,7 @@ use llm_types::{Error, ErrorKind};
 use super::build;
 use super::files;
 use super::layers::{Layers, SetBy};
+use super::outline::Outline;
 use super::outside::Outside;
 use super::schema::{Config, Setting};
 use crate::registry::Manager;
@@ -93,6 +94,8 @@ pub struct Loaded {
     pub(super) layers: Layers,
     pub(super) top: Vec<Setting>,
     pub(super) shared: Arc<Shared>,
+    /// What the files say, each thing with its place.
+    pub outline: Outline,
     /// Who set what, by `provider` and by `provider/model`.
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
     /// The default of the files, with its place.
@@ -123,6 +126,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
     let default = config.default.as_ref().map(|default| (default.value.clone(), default.place.to_string()));
     let (_, settings) = layers.over(&[&config.settings], "the settings")?;
     let top = config.settings.clone();
+    let outline = Outline::of(&config, sources.env);
     let shared = Arc::new(Shared::new(sources.env));
     let built =
         build::build(config, sources, &layers, user_config.as_deref(), shared.clone(), &mut warnings)?;
@@ -139,6 +143,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
         settings,
         outside,
         layers,
+        outline,
         top,
         shared,
         set_by,

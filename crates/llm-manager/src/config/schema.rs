@@ -61,6 +61,7 @@ pub(super) struct ProviderEntry {
 #[derive(Debug)]
 pub(super) struct ModelEntry {
     pub(super) name: String,
+    pub(super) place: Place,
     /// The name on the wire, where it differs.
     pub(super) model: Option<String>,
     pub(super) settings: Vec<Setting>,
@@ -258,7 +259,13 @@ fn endpoint<'a>(
         }
         if provider.models.is_empty() {
             let (settings, extra) = (Vec::new(), Extra::new());
-            provider.models.push(ModelEntry { name: wire, model: None, settings, extra });
+            provider.models.push(ModelEntry {
+                name: wire,
+                place: place.clone(),
+                model: None,
+                settings,
+                extra,
+            });
         }
     }
     if let Some(weight) = item.take("weight") {
@@ -276,6 +283,7 @@ fn model(mut section: Section<'_>, home: Option<&Path>) -> Result<ModelEntry, Er
     if name.trim().is_empty() || name.chars().any(char::is_control) {
         return Err(section.place().error("a model's name is not empty and has no control characters"));
     }
+    let place = section.place().clone();
     let wire = section.take("model").map(|entry| named(&entry)).transpose()?;
     let settings = settings_of(&mut section, home)?;
     let mut extra = Extra::new();
@@ -286,7 +294,7 @@ fn model(mut section: Section<'_>, home: Option<&Path>) -> Result<ModelEntry, Er
         }
     }
     section.finish(&with_settings(MODEL))?;
-    Ok(ModelEntry { name, model: wire.map(|wire| wire.value), settings, extra })
+    Ok(ModelEntry { name, place, model: wire.map(|wire| wire.value), settings, extra })
 }
 
 fn base_url(entry: &Entry<'_>) -> Result<Located<String>, Error> {

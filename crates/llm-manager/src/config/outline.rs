@@ -1,0 +1,237 @@
+//! What the files say, merged, each thing with its place: for those who want to see the configuration rather than use it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use llm_types::{Extra, Secret};
+
+use super::choose::Choice;
+use super::keys::{self, KeyEntry, KeyOrigin};
+use super::layers::SetBy;
+use super::load::Loaded;
+use super::schema::{Config, Located};
+
+/// A value and the place it stands at (`FILE:LINE`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The value as text.
+    pub value: String,
+    /// Where it stands.
+    pub origin: String,
+}
+
+/// The files' word, merged.
+#[derive(Clone, Debug, Default)]
+pub struct Outline {
+    /// Names that stand for others, by name.
+    pub aliases: Vec<(String, Said)>,
+    /// The providers that are configured, in their order.
+    pub providers: Vec<ProviderOutline>,
+}
+
+/// `[providers.NAME]`.
+#[derive(Clone, Debug)]
+pub struct ProviderOutline {
+    /// Its name.
+    pub name: String,
+    /// Where it begins.
+    pub origin: String,
+    /// The address.
+    pub base_url: Option<Said>,
+    /// The format on the wire.
+    pub dialect: Option<Said>,
+    /// Its keys; an empty list says that none are sent.
+    pub keys: Option<Vec<KeyView>>,
+    /// Its models, in their order.
+    pub models: Vec<ModelOutline>,
+}
+
+/// `[providers.NAME.models."NAME"]`.
+#[derive(Clone, Debug)]
+pub struct ModelOutline {
+    /// Its name.
+    pub name: String,
+    /// Where it begins.
+    pub origin: String,
+    /// The name on the wire, where it differs.
+    pub wire: Option<String>,
+    /// Members of the body that are sent as they are.
+    pub extra: Extra,
+}
+
+/// One key: how it is given, where, and whether it is there. It holds no more of the key than its last characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyView {
+    /// How it is given.
+    pub form: KeyForm,
+    /// The variable, the file or the flag; for a key that stands in a configuration file its place.
+    pub name: String,
+    /// Where the configuration names it; `None` for a variable that needs no naming, and for a flag.
+    pub origin: Option<String>,
+    /// Whether it is there.
+    pub state: KeyState,
+}
+
+/// How a key is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyForm {
+    /// On the command line.
+    Flag,
+    /// In an environment variable.
+    Variable,
+    /// In a file of its own.
+    File,
+    /// In the configuration file itself.
+    Text,
+}
+
+impl KeyForm {
+    /// The form in one word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Variable => "variable",
+            Self::File => "file",
+            Self::Text => "text",
+        }
+    }
+}
+
+/// Whether a key is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It is; these are its last four characters behind an ellipsis, or the ellipsis alone for a short one.
+    Set(String),
+    /// It is not.
+    Missing,
+    /// It cannot be used; says why, without showing it.
+    Broken(String),
+}
+
+impl KeyState {
+    fn of(key: Result<Option<Secret>, impl fmt::Display>) -> Self {
+        match key {
+            Ok(Some(key)) => Self::Set(key.hint()),
+            Ok(None) => Self::Missing,
+            Err(error) => Self::Broken(error.to_string()),
+        }
+    }
+}
+
+impl KeyView {
+    fn of(entry: &KeyEntry, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let origin = Some(entry.place.to_string());
+        let (form, state) = match &entry.origin {
+            KeyOrigin::Text(key) => (KeyForm::Text, KeyState::Set(key.hint())),
+            KeyOrigin::Env(name) => {
+                (KeyForm::Variable, KeyState::of(keys::from_env(name, env).map_err(|e| e.chain())))
+            }
+            // It is looked at when somebody asks.
+            KeyOrigin::File(_) => (KeyForm::File, KeyState::Missing),
+        };
+        Self { form, name: entry.to_string(), origin, state }
+    }
+
+    /// The same key as it is now: a file is read when it is asked for, and not before.
+    fn read(&self) -> Self {
+        if self.form != KeyForm::File {
+            return self.clone();
+        }
+        let path = PathBuf::from(&self.name);
+        let state = match path.try_exists() {
+            Ok(false) => KeyState::Missing,
+            _ => KeyState::of(keys::from_file(&path).map(Some).map_err(|e| e.chain())),
+        };
+        Self { state, ..self.clone() }
+    }
+}
+
+fn said(located: &Located<impl fmt::Display>) -> Said {
+    Said { value: located.value.to_string(), origin: located.place.to_string() }
+}
+
+impl Outline {
+    pub(super) fn of(config: &Config, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut aliases: Vec<_> = config
+            .aliases
+            .iter()
+            .map(|alias| {
+                let said = Said { value: alias.target.clone(), origin: alias.place.to_string() };
+                (alias.name.clone(), said)
+            })
+            .collect();
+        aliases.sort_by(|one, other| one.0.cmp(&other.0));
+        let providers = config
+            .providers
+            .iter()
+            .map(|entry| ProviderOutline {
+                name: entry.name.clone(),
+                origin: entry.place.to_string(),
+                base_url: entry.base_url.as_ref().map(said),
+                dialect: entry.dialect.as_ref().map(|dialect| Said {
+                    value: dialect.value.as_str().to_owned(),
+                    origin: dialect.place.to_string(),
+                }),
+                keys: entry.keys.as_ref().map(|keys| keys.iter().map(|key| KeyView::of(key, env)).collect()),
+                models: entry
+                    .models
+                    .iter()
+                    .map(|model| ModelOutline {
+                        name: model.name.clone(),
+                        origin: model.place.to_string(),
+                        wire: model.model.clone(),
+                        extra: model.extra.clone(),
+                    })
+                    .collect(),
+            })
+            .collect();
+        Self { aliases, providers }
+    }
+}
+
+impl Loaded {
+    /// What the files say about a provider; `None` for one that is only built in.
+    #[must_use]
+    pub fn configured(&self, provider: &str) -> Option<&ProviderOutline> {
+        self.outline.providers.iter().find(|entry| entry.name == provider)
+    }
+
+    /// The settings that hold for a provider, or for one of its models, and that somebody changed.
+    #[must_use]
+    pub fn settings_of(&self, provider: &str, model: Option<&str>) -> Vec<SetBy> {
+        self.set_by(provider, model.unwrap_or_default())
+    }
+
+    /// The keys that a provider's own address gets, as they are now; a key's file is read for it. Empty when none is sent.
+    #[must_use]
+    pub fn keys_of(&self, provider: &str) -> Vec<KeyView> {
+        let Some(built) = self.manager.provider(provider) else { return Vec::new() };
+        let Some(origin) = built.key_origin() else { return Vec::new() };
+        let entries = self.configured(provider).and_then(|entry| entry.keys.as_deref()).unwrap_or_default();
+        let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        if names.join(", ") == origin {
+            return entries.iter().map(KeyView::read).collect();
+        }
+        self.outside_key(origin).into_iter().collect()
+    }
+
+    /// The keys that a call of this choice would carry.
+    #[must_use]
+    pub fn keys_for(&self, choice: &Choice) -> Vec<KeyView> {
+        let Some(by) = &choice.key_by else { return Vec::new() };
+        match (self.outside_key(by), choice.id.split_once('/')) {
+            (Some(key), _) => vec![key],
+            (None, Some((provider, _))) => self.keys_of(provider),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// A key of the command line or of a variable that nobody had to name.
+    fn outside_key(&self, name: &str) -> Option<KeyView> {
+        let key = self.outside.key_named(name)?;
+        let form = if name.starts_with('-') { KeyForm::Flag } else { KeyForm::Variable };
+        let state = KeyState::of(key.map(Some).map_err(|e| e.chain()));
+        Some(KeyView { form, name: name.to_owned(), origin: None, state })
+    }
+}
