@@ -6,14 +6,18 @@ use std::path::{Path, PathBuf};
 
 use llm_types::{Error, ErrorKind};
 
+use super::formats::ENDINGS;
 use super::keys::read_text;
 use super::reader::Source;
 
 /// The largest configuration file.
 const MAX_FILE: u64 = 1 << 20;
 
-/// The name of a project's file.
-pub(super) const PROJECT_FILE: &str = "llm.toml";
+/// The name of a project's file, before its ending.
+pub(super) const PROJECT: &str = "llm";
+
+/// The name of the user's file, before its ending.
+const USER: &str = "config";
 
 /// The file that the user named: with `--config`, else with `LLM_RS_CONFIG`. It is the only one then.
 pub(super) fn named(
@@ -65,34 +69,69 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
     Error::new(ErrorKind::Config, message).with_source(error)
 }
 
-/// The nearest `llm.toml` from here upwards. The search ends at the root of a repository and at home, each of which is
-/// still looked into.
-pub(super) fn project(cwd: &Path, home: Option<&Path>) -> Option<PathBuf> {
+/// The file of this name in a folder, whatever it is written in.
+///
+/// # Errors
+/// Kind `Config` when there are two: nobody could say which one holds.
+fn in_folder(folder: &Path, name: &str) -> Result<Option<PathBuf>, Error> {
+    let mut found = ENDINGS
+        .iter()
+        .map(|ending| folder.join(format!("{name}.{ending}")))
+        .filter(|file| fs::metadata(file).is_ok_and(|metadata| metadata.is_file()));
+    match (found.next(), found.next()) {
+        (Some(one), Some(other)) => {
+            let message = format!("{} and {} stand side by side", one.display(), other.display());
+            Err(Error::new(ErrorKind::Config, message).with_hint("keep one of them"))
+        }
+        (one, _) => Ok(one),
+    }
+}
+
+/// The nearest `llm.toml`, `.yaml`, `.yml` or `.json` from here upwards. The search ends at the root of a repository and
+/// at home, each of which is still looked into.
+pub(super) fn project(cwd: &Path, home: Option<&Path>) -> Result<Option<PathBuf>, Error> {
     // The working directory comes with its links followed.
     let followed = home.and_then(|home| fs::canonicalize(home).ok());
     for folder in cwd.ancestors() {
-        let file = folder.join(PROJECT_FILE);
-        if fs::metadata(&file).is_ok_and(|metadata| metadata.is_file()) {
-            return Some(file);
+        if let Some(file) = in_folder(folder, PROJECT)? {
+            return Ok(Some(file));
         }
         if home == Some(folder) || followed.as_deref() == Some(folder) || folder.join(".git").exists() {
-            return None;
+            return Ok(None);
         }
     }
-    None
+    Ok(None)
 }
 
 /// Where the user's own file is, or would be: `config.toml` in `$LLM_RS_HOME`, else in the folder `llm-rs` of
-/// `$XDG_CONFIG_HOME` (`~/.config`; on Windows `%APPDATA%`).
+/// `$XDG_CONFIG_HOME` (`~/.config`; on Windows `%APPDATA%`). Where `config.yaml`, `.yml` or `.json` stands there instead,
+/// it is that.
 #[must_use]
 pub fn user_config(env: &dyn Fn(&str) -> Option<String>, home: Option<&Path>) -> Option<PathBuf> {
+    let own = user_folder(env, home)?;
+    let first = own.join(format!("{USER}.toml"));
+    Some(in_folder(&own, USER).ok().flatten().unwrap_or(first))
+}
+
+/// The user's own file, when it is there.
+///
+/// # Errors
+/// Kind `Config` when there are two.
+pub(super) fn users(
+    env: &dyn Fn(&str) -> Option<String>,
+    home: Option<&Path>,
+) -> Result<Option<PathBuf>, Error> {
+    user_folder(env, home).map_or(Ok(None), |own| in_folder(&own, USER))
+}
+
+fn user_folder(env: &dyn Fn(&str) -> Option<String>, home: Option<&Path>) -> Option<PathBuf> {
     let folder = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(own) = folder("LLM_RS_HOME") {
-        return Some(own.join("config.toml"));
+        return Some(own);
     }
     let base = folder("XDG_CONFIG_HOME")
         .or_else(|| if cfg!(windows) { folder("APPDATA") } else { home.map(|home| home.join(".config")) })?;
-    Some(base.join("llm-rs").join("config.toml"))
+    Some(base.join("llm-rs"))
 }
 
 #[cfg(test)]
@@ -106,11 +145,11 @@ mod tests {
         for folder in ["home/repo/.git", "home/repo/deep", "home/plain/deep"] {
             fs::create_dir_all(at(folder)).unwrap();
         }
-        let find = |cwd: &str| project(&at(cwd), Some(&at("home")));
+        let find = |cwd: &str| project(&at(cwd), Some(&at("home"))).unwrap();
         fs::write(at("llm.toml"), "").unwrap();
         assert_eq!(find("home/repo/deep"), None);
         assert_eq!(find("home/plain/deep"), None);
-        assert_eq!(project(&at("home"), None), Some(at("llm.toml")));
+        assert_eq!(project(&at("home"), None).unwrap(), Some(at("llm.toml")));
         fs::write(at("home/llm.toml"), "").unwrap();
         assert_eq!(find("home/plain/deep"), Some(at("home/llm.toml")));
         assert_eq!(find("home/repo/deep"), None);

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use llm_provider::KeySupply;
 use llm_types::{Error, ErrorKind, Secret};
-use toml::de::DeValue;
 
-use super::reader::{Entry, Place, Section, describe};
+use super::reader::{Entry, Place, Section};
 use super::schema::resolve;
+use super::tree::Value;
 use crate::nearest::any_of;
 
 /// No key is longer.
@@ -45,49 +45,41 @@ impl fmt::Display for KeyEntry {
 }
 
 /// Takes `api_key` or `api_keys` out of a table; `None` when neither stands there. An empty list means: send none.
-pub(super) fn take(section: &mut Section<'_>, home: Option<&Path>) -> Result<Option<Vec<KeyEntry>>, Error> {
+pub(super) fn take(section: &mut Section, home: Option<&Path>) -> Result<Option<Vec<KeyEntry>>, Error> {
     match (section.take("api_key"), section.take("api_keys")) {
         (Some(_), Some(both)) => Err(both.error("give api_key or api_keys, not both")),
-        (Some(one), None) => Ok(Some(vec![read(section, one, home)?])),
-        (None, Some(list)) => section
-            .items(list)?
-            .into_iter()
-            .map(|item| read(section, item, home))
-            .collect::<Result<_, _>>()
-            .map(Some),
+        (Some(one), None) => Ok(Some(vec![read(one, home)?])),
+        (None, Some(list)) => {
+            list.items()?.into_iter().map(|item| read(item, home)).collect::<Result<_, _>>().map(Some)
+        }
         (None, None) => Ok(None),
     }
 }
 
-fn read<'a>(section: &Section<'a>, entry: Entry<'a>, home: Option<&Path>) -> Result<KeyEntry, Error> {
+fn read(entry: Entry, home: Option<&Path>) -> Result<KeyEntry, Error> {
     let place = entry.place.clone();
     let origin = match &entry.value {
-        DeValue::String(text) if text.starts_with('$') => {
+        Value::Text(text) if text.starts_with('$') => {
             let name = text.trim_matches(['$', '{', '}']);
             return Err(entry.error(format_args!(
                 "variables are not filled in here; write {{ env = {name:?} }} for a variable"
             )));
         }
-        DeValue::String(text) => KeyOrigin::Text(Secret::key(text.as_ref()).map_err(|e| entry.error(e))?),
-        DeValue::Table(_) => return from_table(section, entry, place, home),
+        Value::Text(text) => KeyOrigin::Text(Secret::key(text.as_str()).map_err(|e| entry.error(e))?),
+        Value::Table(_) => return from_table(entry, place, home),
         other => {
             return Err(entry.error(format_args!(
                 "{} stands here; a key is {{ env = \"VARIABLE\" }}, {{ file = \"PATH\" }} or a text",
-                describe(other)
+                other.describe()
             )));
         }
     };
     Ok(KeyEntry { origin, place })
 }
 
-fn from_table<'a>(
-    section: &Section<'a>,
-    entry: Entry<'a>,
-    place: Place,
-    home: Option<&Path>,
-) -> Result<KeyEntry, Error> {
+fn from_table(entry: Entry, place: Place, home: Option<&Path>) -> Result<KeyEntry, Error> {
     let full = entry.full.clone();
-    let mut table = section.open(entry)?;
+    let mut table = entry.open()?;
     for (later, what) in [("cmd", "commands"), ("keyring", "keyrings")] {
         if let Some(entry) = table.take(later) {
             return Err(entry.error(format_args!(

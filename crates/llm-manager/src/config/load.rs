@@ -161,11 +161,12 @@ fn read_files(
     }
     let mut files = Vec::new();
     let mut config = Config::default();
-    if let Some(source) = user.map(files::found).transpose()?.flatten() {
+    let own = files::users(sources.env, home)?;
+    if let Some(source) = own.as_deref().map(files::found).transpose()?.flatten() {
         config = Config::read(&source, home)?;
         files.push(source.path().to_owned());
     }
-    let project = files::project(&sources.cwd, home).filter(|path| Some(&**path) != user);
+    let project = files::project(&sources.cwd, home)?.filter(|path| Some(&**path) != user);
     if let Some(source) = project.as_deref().map(files::found).transpose()?.flatten() {
         let nearer = Config::read(&source, home)?;
         if let (Some((place, key)), false) = (nearer.needs_trust(), sources.trust_project) {

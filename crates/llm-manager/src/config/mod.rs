@@ -17,6 +17,7 @@ mod build;
 mod choose;
 mod edit;
 mod files;
+mod formats;
 mod key_line;
 mod keys;
 mod layers;
@@ -26,6 +27,7 @@ mod outside;
 mod reader;
 mod schema;
 mod search;
+mod tree;
 
 pub use self::choose::Choice;
 pub use self::edit::{create_new, with_default, write};

@@ -1,26 +1,20 @@
-//! Reads a TOML table key by key, remembering where everything stands, so that every complaint names its line.
+//! Reads a table key by key, remembering where everything stands, so that every complaint names its line.
 
 use std::fmt;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use llm_types::{Error, ErrorKind};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
+use super::formats::Format;
+use super::tree::{Node, Value};
 use crate::nearest::did_you_mean;
-
-/// The deepest nesting of tables and lists that a file may have.
-const MAX_DEPTH: usize = 64;
 
 /// The text of a configuration file and the path it came from.
 #[derive(Debug)]
 pub(super) struct Source {
     path: Arc<Path>,
     text: String,
-    /// Where each line but the first begins.
-    lines: Vec<usize>,
 }
 
 /// A place in a file, to be shown to the user.
@@ -55,9 +49,7 @@ impl Place {
 
 impl Source {
     pub(super) fn new(path: &Path, text: String) -> Self {
-        let lines =
-            text.bytes().zip(1..).filter_map(|(byte, next)| (byte == b'\n').then_some(next)).collect();
-        Self { path: path.into(), text, lines }
+        Self { path: path.into(), text }
     }
 
     /// The file.
@@ -65,65 +57,57 @@ impl Source {
         &self.path
     }
 
-    /// Where an offset of the text is; lines count from 1.
-    fn place(&self, at: usize) -> Place {
-        Place { path: self.path.clone(), line: 1 + self.lines.partition_point(|&start| start <= at) }
-    }
-
-    /// Hands the whole document to `read`.
+    /// Hands the whole document to `read`. What it is written in is told by the file's ending.
     ///
     /// # Errors
-    /// Kind `Config`, with the line: what TOML does not allow, what nests too deep, and what `read` complains about.
-    pub(super) fn read<T>(&self, read: impl FnOnce(Section<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        // The parser's own Display would show the line itself, which may hold a key.
-        let document = DeTable::parse(&self.text).map_err(|error| {
-            let place = self.place(error.span().map_or(0, |span| span.start));
-            place.error(format_args!("this is not TOML: {}", error.message()))
-        })?;
-        let start = document.span().start;
-        let table = document.into_inner();
-        if let Some(at) = too_deep(table.values(), MAX_DEPTH) {
-            return Err(self.place(at).error(format_args!("tables and lists nest deeper than {MAX_DEPTH}")));
-        }
-        read(Section::new(self, String::new(), String::new(), start, table))
+    /// Kind `Config`, with the line: what the format does not allow, what nests too deep, and what `read` complains about.
+    pub(super) fn read<T>(&self, read: impl FnOnce(Section) -> Result<T, Error>) -> Result<T, Error> {
+        read(self.document()?)
     }
-}
 
-/// Where the nesting passes the limit. The parser has a limit of its own, so this cannot run deep either.
-fn too_deep<'a, 'i: 'a>(
-    values: impl IntoIterator<Item = &'a Spanned<DeValue<'i>>>,
-    left: usize,
-) -> Option<usize> {
-    values.into_iter().find_map(|value| match value.get_ref() {
-        DeValue::Array(_) | DeValue::Table(_) if left == 0 => Some(value.span().start),
-        DeValue::Array(items) => too_deep(items.iter(), left - 1),
-        DeValue::Table(table) => too_deep(table.values(), left - 1),
-        _ => None,
-    })
+    /// The whole document, to be read.
+    pub(super) fn document(&self) -> Result<Section, Error> {
+        let place = |line| Place { path: self.path.clone(), line };
+        let node = Format::of(&self.path)
+            .parse(&self.text)
+            .map_err(|unreadable| place(unreadable.line).error(unreadable.message))?;
+        match node.value {
+            Value::Table(_) => Ok(Section::new(&self.path, String::new(), String::new(), node)),
+            other => {
+                Err(place(node.line)
+                    .error(format_args!("{} stands here, a table is wanted", other.describe())))
+            }
+        }
+    }
 }
 
 /// One key of a table with its value.
-#[derive(Debug)]
-pub(super) struct Entry<'i> {
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
     pub(super) key: String,
     /// The key with those of the tables around it: `providers.local.base_url`.
     pub(super) full: String,
+    /// Where the key stands.
     pub(super) place: Place,
-    pub(super) value: DeValue<'i>,
-    span: Range<usize>,
+    pub(super) value: Value,
 }
 
-impl Entry<'_> {
+impl Entry {
     /// A complaint about this entry.
     pub(super) fn error(&self, message: impl fmt::Display) -> Error {
         self.place.error(format_args!("{}: {message}", self.full))
     }
 
+    /// A complaint about the kind of value that stands here.
+    pub(super) fn unlike(&self, wanted: &str) -> Error {
+        self.error(format_args!("{} stands here, {wanted} is wanted", self.value.describe()))
+    }
+
     /// The value as text.
     pub(super) fn text(&self) -> Result<&str, Error> {
         match &self.value {
-            DeValue::String(text) => Ok(text),
-            other => Err(self.error(format_args!("{} stands here, a text is wanted", describe(other)))),
+            Value::Text(text) => Ok(text),
+            _ => Err(self.unlike("a text")),
         }
     }
 
@@ -134,44 +118,69 @@ impl Entry<'_> {
             text => Ok(text),
         }
     }
-}
 
-/// What a value is, in words.
-pub(super) fn describe(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) | DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "a switch",
-        DeValue::Datetime(_) => "a date",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
+    /// The value as a switch.
+    pub(super) fn switch(&self) -> Result<bool, Error> {
+        match self.value {
+            Value::Switch(switch) => Ok(switch),
+            _ => Err(self.unlike("true or false")),
+        }
+    }
+
+    /// Whether nothing stands behind the key.
+    pub(super) fn is_null(&self) -> bool {
+        self.value == Value::Null
+    }
+
+    /// Opens an entry that is a table; one behind whose key nothing stands is an empty table.
+    pub(super) fn open(self) -> Result<Section, Error> {
+        match self.value {
+            Value::Table(_) | Value::Null => {
+                let node = Node { value: self.value, line: self.place.line };
+                Ok(Section::new(&self.place.path, self.key, self.full, node))
+            }
+            _ => Err(self.unlike("a table")),
+        }
+    }
+
+    /// Opens an entry that is a list, as entries named `key[0]`, `key[1]` …
+    pub(super) fn items(self) -> Result<Vec<Entry>, Error> {
+        let Value::List(items) = self.value else {
+            return Err(self.unlike("a list"));
+        };
+        let item = |(at, node): (usize, Node)| Entry {
+            key: format!("{}[{at}]", self.key),
+            full: format!("{}[{at}]", self.full),
+            place: Place { path: self.place.path.clone(), line: node.line },
+            value: node.value,
+        };
+        Ok(items.into_iter().enumerate().map(item).collect())
     }
 }
 
 /// A table, read by taking its entries one after another; what is left at the end is unknown.
 #[derive(Debug)]
-pub(super) struct Section<'a> {
-    source: &'a Source,
+pub(super) struct Section {
     key: String,
     name: String,
     place: Place,
-    entries: Vec<Entry<'a>>,
+    entries: Vec<Entry>,
 }
 
-impl<'a> Section<'a> {
-    fn new(source: &'a Source, key: String, name: String, at: usize, table: DeTable<'a>) -> Self {
-        let mut entries: Vec<Entry<'a>> = table
-            .into_iter()
-            .map(|(key, value)| {
-                let span = key.span();
-                let key = key.into_inner().into_owned();
-                let full = join(&name, &key);
-                Entry { key, full, place: source.place(span.start), value: value.into_inner(), span }
-            })
-            .collect();
-        // The parser sorts by name; the user's order says which provider comes first.
-        entries.sort_by_key(|entry| entry.span.start);
-        Self { source, place: source.place(at), key, name, entries }
+impl Section {
+    fn new(path: &Arc<Path>, key: String, name: String, node: Node) -> Self {
+        let members = match node.value {
+            Value::Table(members) => members,
+            _ => Vec::new(),
+        };
+        let entry = |member: super::tree::Member| Entry {
+            full: join(&name, &member.key),
+            key: member.key,
+            place: Place { path: path.clone(), line: member.line },
+            value: member.node.value,
+        };
+        let entries = members.into_iter().map(entry).collect();
+        Self { place: Place { path: path.clone(), line: node.line }, key, name, entries }
     }
 
     /// The table's own name, as it is written.
@@ -179,55 +188,52 @@ impl<'a> Section<'a> {
         &self.key
     }
 
+    /// The table's name with those around it, as messages show it.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Where the table begins.
     pub(super) fn place(&self) -> &Place {
         &self.place
     }
 
+    /// Whether the key stands here.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
+    /// The keys that stand here and were not taken yet.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|entry| &*entry.key)
+    }
+
+    /// Looks at an entry without taking it.
+    pub(super) fn peek(&self, key: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.key == key)
+    }
+
     /// Takes one entry out.
-    pub(super) fn take(&mut self, key: &str) -> Option<Entry<'a>> {
+    pub(super) fn take(&mut self, key: &str) -> Option<Entry> {
         let at = self.entries.iter().position(|entry| entry.key == key)?;
         Some(self.entries.remove(at))
     }
 
+    /// Takes one entry out, as if it were not there when nothing stands behind its key.
+    pub(super) fn take_set(&mut self, key: &str) -> Option<Entry> {
+        self.take(key).filter(|entry| !entry.is_null())
+    }
+
     /// Takes out every entry, in the order of the file.
-    pub(super) fn take_all(&mut self) -> Vec<Entry<'a>> {
+    pub(super) fn take_all(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.entries)
     }
 
     /// Takes out every entry that `wanted` knows, in the order of the file.
-    pub(super) fn take_where(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<Entry<'a>> {
+    pub(super) fn take_where(&mut self, wanted: impl Fn(&str) -> bool) -> Vec<Entry> {
         let (taken, left) = self.take_all().into_iter().partition(|entry| wanted(&entry.key));
         self.entries = left;
         taken
-    }
-
-    /// Opens an entry that is a table.
-    pub(super) fn open(&self, entry: Entry<'a>) -> Result<Section<'a>, Error> {
-        match entry.value {
-            DeValue::Table(table) => {
-                Ok(Section::new(self.source, entry.key, entry.full, entry.span.start, table))
-            }
-            ref other => Err(entry.error(format_args!("{} stands here, a table is wanted", describe(other)))),
-        }
-    }
-
-    /// Opens an entry that is a list, as entries named `key[0]`, `key[1]` …
-    pub(super) fn items(&self, entry: Entry<'a>) -> Result<Vec<Entry<'a>>, Error> {
-        let DeValue::Array(items) = entry.value else {
-            return Err(entry.error(format_args!("{} stands here, a list is wanted", describe(&entry.value))));
-        };
-        let item = |(at, value): (usize, Spanned<DeValue<'a>>)| {
-            let span = value.span();
-            Entry {
-                key: format!("{}[{at}]", entry.key),
-                full: format!("{}[{at}]", entry.full),
-                place: self.source.place(span.start),
-                value: value.into_inner(),
-                span,
-            }
-        };
-        Ok(items.into_iter().enumerate().map(item).collect())
     }
 
     /// Ends the reading: whatever nobody took is unknown.
@@ -242,7 +248,8 @@ impl<'a> Section<'a> {
             _ => did_you_mean(&entry.key, known.iter().copied())
                 .unwrap_or_else(|| format!("; allowed are {}", some_of(known))),
         };
-        Err(entry.place.error(format_args!("unknown key `{}`{whose}{hint}", entry.key)))
+        let key = entry.key.escape_debug();
+        Err(entry.place.error(format_args!("unknown key `{key}`{whose}{hint}")))
     }
 }
 
@@ -275,7 +282,7 @@ fn replacement(key: &str) -> Option<&'static str> {
 }
 
 /// A key as TOML would have it written.
-fn join(outer: &str, key: &str) -> String {
+pub(super) fn join(outer: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let key = if bare { key.to_owned() } else { format!("{key:?}") };
     if outer.is_empty() { key } else { format!("{outer}.{key}") }
@@ -357,10 +364,9 @@ mod tests {
     fn quoted_keys_are_shown_quoted() {
         let error = source("[models.\"a/b\"]\nx = 1")
             .read(|mut s| {
-                let models = s.take("models").unwrap();
-                let mut models = s.open(models)?;
+                let mut models = s.take("models").unwrap().open()?;
                 let model = models.take("a/b").unwrap();
-                models.open(model)?.finish(&[])
+                model.open()?.finish(&[])
             })
             .unwrap_err();
         assert_eq!(error.to_string(), "llm.toml:2: unknown key `x` in [models.\"a/b\"]; allowed are ");

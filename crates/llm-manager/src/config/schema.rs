@@ -6,10 +6,10 @@ use llm_client::dialect::Dialect;
 use llm_client::settings::{self, Settings};
 use llm_client::transport::Endpoint;
 use llm_types::{Error, Extra};
-use toml::de::DeValue;
 
 use super::keys::{self, KeyEntry};
-use super::reader::{Entry, Place, Section, Source, describe};
+use super::reader::{Entry, Place, Section, Source};
+use super::tree::Value;
 use crate::names;
 use crate::nearest::did_you_mean;
 
@@ -83,14 +83,14 @@ impl Config {
             let default = top.take("default").map(|entry| named(&entry)).transpose()?;
             let mut config = Self { default, settings: settings_of(&mut top, home)?, ..Self::default() };
             if let Some(aliases) = top.take("aliases") {
-                config.aliases = top.open(aliases)?.take_all().iter().map(alias).collect::<Result<_, _>>()?;
+                config.aliases = aliases.open()?.take_all().iter().map(alias).collect::<Result<_, _>>()?;
             }
             if let Some(providers) = top.take("providers") {
-                let mut providers = top.open(providers)?;
+                let mut providers = providers.open()?;
                 for entry in providers.take_all() {
                     let name = entry.key.clone();
                     names::check_provider(&name).map_err(|e| entry.place.error(e.message()))?;
-                    config.providers.push(provider(name, providers.open(entry)?, home)?);
+                    config.providers.push(provider(name, entry.open()?, home)?);
                 }
             }
             top.finish(&with_settings(TOP))?;
@@ -183,7 +183,7 @@ fn merge_settings(lower: &mut Vec<Setting>, upper: Vec<Setting>) {
 }
 
 /// A model's name, an alias or what it stands for.
-fn named(entry: &Entry<'_>) -> Result<Located<String>, Error> {
+fn named(entry: &Entry) -> Result<Located<String>, Error> {
     let value = entry.filled_text()?.to_owned();
     if value.chars().any(char::is_control) {
         return Err(entry.error("a name has no control characters"));
@@ -191,7 +191,7 @@ fn named(entry: &Entry<'_>) -> Result<Located<String>, Error> {
     Ok(Located { value, place: entry.place.clone() })
 }
 
-fn alias(entry: &Entry<'_>) -> Result<Alias, Error> {
+fn alias(entry: &Entry) -> Result<Alias, Error> {
     if entry.key.trim().is_empty() {
         return Err(entry.place.error("an alias needs a name"));
     }
@@ -199,7 +199,7 @@ fn alias(entry: &Entry<'_>) -> Result<Alias, Error> {
     Ok(Alias { name: entry.key.clone(), target, place })
 }
 
-fn provider(name: String, mut section: Section<'_>, home: Option<&Path>) -> Result<ProviderEntry, Error> {
+fn provider(name: String, mut section: Section, home: Option<&Path>) -> Result<ProviderEntry, Error> {
     let mut provider = ProviderEntry {
         place: section.place().clone(),
         base_url: section.take("base_url").map(|entry| base_url(&entry)).transpose()?,
@@ -210,31 +210,26 @@ fn provider(name: String, mut section: Section<'_>, home: Option<&Path>) -> Resu
         name,
     };
     if let Some(models) = section.take("models") {
-        let mut models = section.open(models)?;
+        let mut models = models.open()?;
         for entry in models.take_all() {
-            provider.models.push(model(models.open(entry)?, home)?);
+            provider.models.push(model(entry.open()?, home)?);
         }
     }
     if let Some(endpoints) = section.take("endpoints") {
-        endpoint(&mut provider, &section, endpoints, home)?;
+        endpoint(&mut provider, endpoints, home)?;
     }
     section.finish(&with_settings(PROVIDER))?;
     Ok(provider)
 }
 
 /// `endpoints` with its one entry, which says the same as `base_url` and `api_key` beside it.
-fn endpoint<'a>(
-    provider: &mut ProviderEntry,
-    section: &Section<'a>,
-    entry: Entry<'a>,
-    home: Option<&Path>,
-) -> Result<(), Error> {
+fn endpoint(provider: &mut ProviderEntry, entry: Entry, home: Option<&Path>) -> Result<(), Error> {
     if provider.base_url.is_some() {
         return Err(entry.error("give base_url or endpoints, not both"));
     }
     let place = entry.place.clone();
     let full = entry.full.clone();
-    let mut items = section.items(entry)?;
+    let mut items = entry.items()?;
     let item = match (items.pop(), items.len()) {
         (Some(item), 0) => item,
         (None, _) => return Err(place.error(format_args!("{full}: the list is empty"))),
@@ -246,7 +241,7 @@ fn endpoint<'a>(
             )));
         }
     };
-    let mut item = section.open(item)?;
+    let mut item = item.open()?;
     let Some(url) = item.take("base_url") else {
         return Err(item.place().error(format_args!("{full}[0] needs a base_url")));
     };
@@ -271,14 +266,14 @@ fn endpoint<'a>(
     if let Some(weight) = item.take("weight") {
         // Checked, so that the file stays good when a second endpoint joins; a single one gets all calls.
         match &weight.value {
-            DeValue::Integer(n) if n.as_str().parse::<u32>().is_ok_and(|n| n > 0) => {}
+            Value::Number(n) if n.parse::<u32>().is_ok_and(|n| n > 0) => {}
             _ => return Err(weight.error("a weight is a whole number from 1 up")),
         }
     }
     item.finish(ENDPOINT)
 }
 
-fn model(mut section: Section<'_>, home: Option<&Path>) -> Result<ModelEntry, Error> {
+fn model(mut section: Section, home: Option<&Path>) -> Result<ModelEntry, Error> {
     let name = section.key().to_owned();
     if name.trim().is_empty() || name.chars().any(char::is_control) {
         return Err(section.place().error("a model's name is not empty and has no control characters"));
@@ -288,22 +283,22 @@ fn model(mut section: Section<'_>, home: Option<&Path>) -> Result<ModelEntry, Er
     let settings = settings_of(&mut section, home)?;
     let mut extra = Extra::new();
     if let Some(entry) = section.take("extra") {
-        for member in section.open(entry)?.take_all() {
-            let value = json(&member.value).map_err(|why| member.error(why))?;
-            extra.set(&member.key, &value).map_err(|e| member.error(e))?;
+        for member in entry.open()?.take_all() {
+            let value = member.value.to_json().map_err(|why| member.error(why))?;
+            extra.insert(&member.key, value);
         }
     }
     section.finish(&with_settings(MODEL))?;
     Ok(ModelEntry { name, place, model: wire.map(|wire| wire.value), settings, extra })
 }
 
-fn base_url(entry: &Entry<'_>) -> Result<Located<String>, Error> {
+fn base_url(entry: &Entry) -> Result<Located<String>, Error> {
     let value = entry.filled_text()?;
     Endpoint::parse(value).map_err(|e| entry.error(e.message()))?;
     Ok(Located { value: value.to_owned(), place: entry.place.clone() })
 }
 
-fn dialect(entry: &Entry<'_>) -> Result<Located<Dialect>, Error> {
+fn dialect(entry: &Entry) -> Result<Located<Dialect>, Error> {
     let value = entry.filled_text()?;
     match Dialect::parse(value) {
         Some(value) => Ok(Located { value, place: entry.place.clone() }),
@@ -322,20 +317,16 @@ fn with_settings(own: &[&'static str]) -> Vec<&'static str> {
 }
 
 /// Takes every setting out, each checked by itself.
-fn settings_of(section: &mut Section<'_>, home: Option<&Path>) -> Result<Vec<Setting>, Error> {
+fn settings_of(section: &mut Section, home: Option<&Path>) -> Result<Vec<Setting>, Error> {
     let row = |key: &str| settings::table().iter().find(|row| row.key == key);
     let taken = section.take_where(|key| row(key).is_some());
-    let read = |entry: &Entry<'_>| {
+    let read = |entry: &Entry| {
         let Some(row) = row(&entry.key) else { return Ok(None) };
         let mut value = match &entry.value {
-            DeValue::String(text) => text.trim().to_owned(),
-            DeValue::Integer(number) if number.radix() == 10 => number.as_str().to_owned(),
-            DeValue::Float(number) => number.as_str().to_owned(),
-            DeValue::Boolean(switch) => switch.to_string(),
-            other => {
-                let found = describe(other);
-                return Err(entry.error(format_args!("{found} stands here, a plain value is wanted")));
-            }
+            Value::Text(text) => text.trim().to_owned(),
+            Value::Number(number) => number.clone(),
+            Value::Switch(switch) => switch.to_string(),
+            _ => return Err(entry.unlike("a plain value")),
         };
         if row.key.ends_with("_file") {
             value = resolve(&value, entry.place.folder(), home).to_string_lossy().into_owned();
@@ -356,29 +347,4 @@ pub(super) fn resolve(path: &str, folder: &Path, home: Option<&Path>) -> PathBuf
         (Some(rest), Some(home)) => home.join(rest),
         _ => folder.join(path),
     }
-}
-
-/// A TOML value as JSON, to be sent as it is.
-fn json(value: &DeValue<'_>) -> Result<serde_json::Value, String> {
-    use serde_json::Value;
-    Ok(match value {
-        DeValue::String(text) => Value::from(text.as_ref()),
-        DeValue::Boolean(switch) => Value::from(*switch),
-        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map(Value::from)
-            .map_err(|_| format!("{number} is too large a number"))?,
-        DeValue::Float(number) => match number.as_str().parse::<f64>() {
-            Ok(parsed) if parsed.is_finite() => Value::from(parsed),
-            _ => return Err(format!("{number} cannot be sent as JSON")),
-        },
-        DeValue::Datetime(date) => return Err(format!("JSON has no dates; write \"{date}\" as a text")),
-        DeValue::Array(items) => items.iter().map(|item| json(item.get_ref())).collect::<Result<_, _>>()?,
-        DeValue::Table(table) => {
-            let member = |(key, value): (&toml::Spanned<_>, &toml::Spanned<_>)| {
-                let key: &toml::de::DeString<'_> = key.get_ref();
-                Ok((key.to_string(), json(value.get_ref())?))
-            };
-            Value::Object(table.iter().map(member).collect::<Result<_, String>>()?)
-        }
-    })
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use llm_types::Error;
+
 use super::files;
 use super::load::Sources;
 
@@ -45,8 +47,10 @@ impl Role {
 }
 
 /// The places that [`load`](super::load) looks at, the nearest first. No file is opened.
-#[must_use]
-pub fn search(sources: &Sources<'_>) -> Vec<Candidate> {
+///
+/// # Errors
+/// Kind `Config`, where two files stand side by side of which only one can hold.
+pub fn search(sources: &Sources<'_>) -> Result<Vec<Candidate>, Error> {
     let home = sources.home.as_deref();
     let variable = || (sources.env)("LLM_RS_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
     let named = match &sources.config {
@@ -63,13 +67,15 @@ pub fn search(sources: &Sources<'_>) -> Vec<Candidate> {
     if let Some((path, role)) = named {
         add(sources.cwd.join(path), role);
     }
-    let user = files::user_config(sources.env, home);
-    let project = files::project(&sources.cwd, home).filter(|path| Some(path) != user.as_ref());
-    add(project.unwrap_or_else(|| sources.cwd.join(files::PROJECT_FILE)), Role::Project);
+    // Where the user has none, the place of the one that would be.
+    let there = files::users(sources.env, home)?;
+    let user = there.or_else(|| files::user_config(sources.env, home));
+    let project = files::project(&sources.cwd, home)?.filter(|path| Some(path) != user.as_ref());
+    add(project.unwrap_or_else(|| sources.cwd.join(format!("{}.toml", files::PROJECT))), Role::Project);
     if let Some(user) = user {
         add(user, Role::User);
     }
-    found
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -86,7 +92,7 @@ mod tests {
         let none = |_: &str| None;
         let mut sources = Sources { home: Some(top.path().to_owned()), ..Sources::new(&none, top.path()) };
         let seen = |sources: &Sources<'_>| {
-            search(sources).iter().map(|c| (c.role, c.exists, c.read)).collect::<Vec<_>>()
+            search(sources).unwrap().iter().map(|c| (c.role, c.exists, c.read)).collect::<Vec<_>>()
         };
         assert_eq!(seen(&sources), [(Role::Project, false, false), (Role::User, true, true)]);
         sources.config = Some("own.toml".into());

@@ -4,6 +4,7 @@
 
 mod choose;
 mod files;
+mod formats;
 mod registry;
 mod schema;
 mod support;
