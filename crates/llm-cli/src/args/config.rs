@@ -29,7 +29,6 @@ pub struct Config {
 
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one value a process")]
 pub enum ConfigAction {
     /// Show every value that holds, and with --origin where it comes from
     Show(ConfigShow),
@@ -95,7 +94,9 @@ pub struct ConfigCheck {
 
 /// `llm config path`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  llm config path\n  llm config path --json | jq -r .user_config\n\nExit codes: 0 done")]
+#[command(
+    after_help = "Examples:\n  llm config path\n  llm config path --json | jq -r .user_config\n\nExit codes: 0 done"
+)]
 pub struct ConfigPath {
     /// Print one JSON object
     #[arg(long)]
@@ -293,7 +294,9 @@ pub struct KeysSet {
 
 /// `llm keys rm`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  llm keys rm openai\n\nExit codes: 0 removed, 3 no key is kept for it, 8 file I/O")]
+#[command(
+    after_help = "Examples:\n  llm keys rm openai\n\nExit codes: 0 removed, 3 no key is kept for it, 8 file I/O"
+)]
 pub struct KeysRm {
     /// The provider
     #[arg(value_name = "PROVIDER")]

@@ -22,6 +22,8 @@ use crate::registry::Manager;
 pub(super) struct Built {
     pub(super) manager: Manager,
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
+    /// The keys of configured providers.
+    pub(super) supplies: HashMap<String, KeySupply>,
 }
 
 /// The builder's surroundings.
@@ -33,6 +35,7 @@ struct Builder<'a> {
     /// Where the user would write a key.
     file: String,
     set_by: HashMap<String, Vec<SetBy>>,
+    supplies: HashMap<String, KeySupply>,
 }
 
 pub(super) fn build(
@@ -46,7 +49,8 @@ pub(super) fn build(
     let manager = Manager::new();
     let file = user_config.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
     let Config { settings: top, aliases, providers, .. } = config;
-    let mut builder = Builder { sources, layers, top, shared, file, set_by: HashMap::new() };
+    let mut builder =
+        Builder { sources, layers, top, shared, file, set_by: HashMap::new(), supplies: HashMap::new() };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
     for entry in providers {
         manager.register_provider(builder.configured(entry, warnings)?)?;
@@ -61,7 +65,7 @@ pub(super) fn build(
     for alias in aliases {
         manager.set_alias(&alias.name, &alias.target).map_err(|e| alias.place.error(e.message()))?;
     }
-    Ok(Built { manager, set_by: builder.set_by })
+    Ok(Built { manager, set_by: builder.set_by, supplies: builder.supplies })
 }
 
 impl Builder<'_> {
@@ -161,6 +165,7 @@ impl Builder<'_> {
             }
             (None, None) => KeySupply::none(),
         };
+        self.supplies.insert(entry.name.clone(), supply.clone());
         Ok(Arc::new(provider.with_keys(supply)))
     }
 

@@ -15,6 +15,7 @@
 
 mod build;
 mod choose;
+mod default_line;
 mod edit;
 mod files;
 mod formats;
@@ -30,10 +31,13 @@ mod search;
 mod tree;
 
 pub use self::choose::Choice;
+pub use self::default_line::with_default_as;
 pub use self::edit::{create_new, with_default, write};
 pub use self::files::user_config;
 pub use self::key_line::{with_key_file, without_key_file};
 pub use self::layers::SetBy;
 pub use self::load::{Loaded, Sources, StartServer, load};
-pub use self::outline::{KeyForm, KeyState, KeyView, ModelOutline, Outline, ProviderOutline, Said};
+pub use self::outline::{
+    KeyClient, KeyForm, KeyState, KeyView, ModelOutline, Outline, ProviderOutline, Said,
+};
 pub use self::search::{Candidate, Role, search};

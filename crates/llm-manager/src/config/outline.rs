@@ -2,14 +2,20 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use llm_types::{Extra, Secret};
+use llm_client::ModelClient;
+use llm_provider::{KeySupply, ModelConfig, Provider};
+use llm_types::{Error, ErrorKind, Extra, Secret};
 
 use super::choose::Choice;
 use super::keys::{self, KeyEntry, KeyOrigin};
 use super::layers::SetBy;
 use super::load::Loaded;
 use super::schema::{Config, Located};
+
+/// Stands for the model's name where a server is asked for its list and no model is meant.
+const ANY_MODEL: &str = "any";
 
 /// A value and the place it stands at (`FILE:LINE`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +76,15 @@ pub struct KeyView {
     pub origin: Option<String>,
     /// Whether it is there.
     pub state: KeyState,
+}
+
+/// A client that carries one of a provider's keys.
+#[derive(Clone, Debug)]
+pub struct KeyClient {
+    /// The key.
+    pub key: KeyView,
+    /// The client, or the error that a call would meet.
+    pub client: Result<Arc<dyn ModelClient>, Error>,
 }
 
 /// How a key is given.
@@ -225,6 +240,58 @@ impl Loaded {
             (None, Some((provider, _))) => self.keys_of(provider),
             (None, None) => Vec::new(),
         }
+    }
+
+    /// The key in a variable that needs no naming (`LLM_RS_API_KEY`, a vendor's own); `None` when it is not set.
+    #[must_use]
+    pub fn key_in(&self, variable: &str) -> Option<KeyView> {
+        self.outside_key(variable)
+    }
+
+    /// One client for each key of a provider, at the provider's own address, for whoever tries the keys one by one. A key
+    /// that is missing or broken comes with the error that a call would meet.
+    #[must_use]
+    pub fn clients_by_key(&self, provider: &str) -> Vec<KeyClient> {
+        let Some(built) = self.manager.provider(provider) else { return Vec::new() };
+        let mut keys = self.keys_of(provider);
+        let name = self.any_model(&*built);
+        if keys.len() < 2 {
+            // Whatever guards the key in a call guards it here.
+            let plain = |key| KeyClient { key, client: self.manager.client(&name) };
+            return keys.pop().map(plain).into_iter().collect();
+        }
+        let model = name.split_once('/').map_or("", |(_, model)| model).to_owned();
+        let secrets = self.supplies.get(provider).map(KeySupply::read);
+        let mut secrets = match secrets {
+            Some(Ok(secrets)) => secrets.into_iter(),
+            Some(Err(error)) => {
+                let broken = |key| KeyClient { key, client: Err(error.clone()) };
+                return keys.into_iter().map(broken).collect();
+            }
+            None => return Vec::new(),
+        };
+        let client = |key: KeyView| {
+            let secret = if key.state == KeyState::Missing { None } else { secrets.next() };
+            let client = match secret {
+                Some(secret) => {
+                    built.create_client(&ModelConfig { keys: Some(vec![secret]), ..ModelConfig::new(&model) })
+                }
+                None => {
+                    let message = format!("no key for {provider}: {} is not set", key.name);
+                    Err(Error::new(ErrorKind::Authentication, message))
+                }
+            };
+            KeyClient { key, client }
+        };
+        keys.into_iter().map(client).collect()
+    }
+
+    /// `provider/model` of a provider for whoever wants its server rather than a model.
+    #[must_use]
+    pub fn any_model(&self, provider: &dyn Provider) -> String {
+        let first = provider.models().first().map(|model| model.name.as_str());
+        let model = provider.default_model().or(first).unwrap_or(ANY_MODEL);
+        format!("{}/{model}", provider.name())
     }
 
     /// A key of the command line or of a variable that nobody had to name.
