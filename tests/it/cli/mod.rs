@@ -4,6 +4,7 @@ mod ask;
 mod batch;
 mod errors;
 mod harness;
+mod origin;
 mod other;
 mod signals;
 mod terminal;
