@@ -2,8 +2,10 @@
 
 mod ask;
 mod batch;
+mod config;
 mod errors;
 mod harness;
+mod keys;
 mod origin;
 mod other;
 mod signals;

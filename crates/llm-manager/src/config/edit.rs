@@ -111,7 +111,11 @@ fn closed_folders(folder: &Path) -> io::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(folder).map_err(|e| match e.kind() {
+        // Something else stands where the folder would be; that is not the file being there already.
+        io::ErrorKind::AlreadyExists => io::Error::from(io::ErrorKind::NotADirectory),
+        _ => e,
+    })
 }
 
 fn create(path: &Path) -> io::Result<fs::File> {
