@@ -47,6 +47,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     writeln!(out, "{}", manager.client("in-house/any")?.ask("by its provider").await?)?;
     let mistake = manager.client("fsat").err().map(|error| error.to_string());
     writeln!(out, "{}", mistake.unwrap_or_default())?;
-    manager.close().await;
+    manager.close_all().await;
     Ok(())
 }

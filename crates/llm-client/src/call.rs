@@ -50,6 +50,8 @@ struct Log {
     /// Waiting time not yet written to an attempt.
     unwritten: Duration,
     waited: Duration,
+    /// Which members of which wrappers have failed the call; see [`Call::note_failure`].
+    failed: Vec<(u64, usize)>,
 }
 
 impl Call {
@@ -141,6 +143,25 @@ impl Call {
     #[must_use]
     pub fn has_tried(&self, endpoint: &str) -> bool {
         self.log().attempts.iter().any(|attempt| attempt.endpoint == endpoint)
+    }
+
+    /// How many attempts were made so far.
+    #[must_use]
+    pub fn attempt_count(&self) -> usize {
+        self.log().attempts.len()
+    }
+
+    /// Notes that a member of a wrapper has failed the call, so that the wrapper, asked again by one above it, prefers
+    /// another. `wrapper`: a number of its own.
+    pub fn note_failure(&self, wrapper: u64, member: usize) {
+        self.log().failed.push((wrapper, member));
+    }
+
+    /// The members of this wrapper that have failed the call.
+    #[must_use]
+    pub fn failures(&self, wrapper: u64) -> Vec<usize> {
+        let log = self.log();
+        log.failed.iter().filter(|(whose, _)| *whose == wrapper).map(|(_, member)| *member).collect()
     }
 
     /// Every attempt so far, oldest first.

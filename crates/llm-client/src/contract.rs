@@ -14,6 +14,8 @@ use llm_types::{
 
 use crate::call::Call;
 use crate::clock::{self, Instant};
+use crate::driver::NotBefore;
+use crate::health::Health;
 
 /// One model at one endpoint, or a wrapper that chooses between several.
 ///
@@ -54,8 +56,60 @@ pub trait ModelClient: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// What it knows about taking calls before one is sent, for wrappers that choose. A client without it is asked by
+    /// trying.
+    fn admission(&self) -> Option<&dyn Admission> {
+        None
+    }
+
+    /// How it is, as far as its own traffic tells; nothing is sent. `None`: it keeps no account.
+    fn health(&self) -> Option<Health> {
+        None
+    }
+
+    /// Whether somebody has switched it off by hand; see [`set_available`](Self::set_available).
+    fn is_available(&self) -> bool {
+        true
+    }
+
+    /// Switches it off and on by hand. One that is off refuses calls (`Unavailable`), so that wrappers go around it; calls
+    /// in flight end as they would. Gives whether this client can be switched.
+    fn set_available(&self, available: bool) -> bool {
+        let _ = available;
+        false
+    }
+
     /// Lets connections go. Calls in flight end as they would; later ones fail. Calling it again does nothing.
-    async fn close(&self) {}
+    ///
+    /// # Errors
+    /// What could not be let go in order. The client is closed all the same.
+    async fn close(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// What a client knows about taking calls, without anything being sent. Nothing is taken by asking: a moment later the
+/// answers may be different.
+pub trait Admission: Send + Sync {
+    /// The endpoint of each of its lanes, as small numbers from 0: `[0, 0]` is one endpoint with two keys. As many requests
+    /// may follow each other before it has nothing new to try.
+    fn lanes(&self) -> Vec<usize>;
+
+    /// Whether a call would be let in now. `retrying`: it has begun, and is not refused by a breaker that opened since.
+    ///
+    /// # Errors
+    /// [`NotBefore`] of the lane that opens first.
+    fn ready(&self, now: Instant, retrying: bool) -> Result<(), NotBefore>;
+
+    /// Calls on their way, whoever made them.
+    fn in_flight(&self) -> u32;
+
+    /// Takes one retry from the budget of the endpoint that would be asked; `false` when it is empty.
+    fn spend_retry(&self, now: Instant) -> bool;
+
+    /// Ends when something changes that could let a waiting call in before its date. It hears of everything since it was
+    /// made, so make it before asking [`ready`](Self::ready).
+    fn released(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// Texts to vectors.

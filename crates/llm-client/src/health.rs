@@ -2,72 +2,71 @@
 
 use serde::Serialize;
 
-use crate::clock;
-use crate::contract::ModelClient as _;
-use crate::http_client::HttpClient;
-use crate::lane::{BreakerState, EndpointState};
+use crate::lane::EndpointState;
 use crate::metrics::MetricsSnapshot;
 
-/// The state of one client.
+/// The state of one client, or of a wrapper with those below it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Health {
     /// `provider/model`.
     pub id: String,
-    /// Scheme, host and path of the base URL.
-    pub endpoint: String,
-    /// Not closed, its breaker closed or on trial, and at least one key at work. A client whose every connection or slot
-    /// is taken is busy, not ill.
+    /// Not closed and not switched off, its breaker closed or on trial, and at least one key at work; of a wrapper: at
+    /// least one member like that. A client whose every connection or slot is taken is busy, not ill.
     pub healthy: bool,
     /// Why it is not healthy.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Whether a connection could be had now without waiting.
-    pub connection_pool_available: bool,
-    /// The most connections to a host.
-    pub connection_pool_size: u32,
+    /// Calls on their way.
+    pub in_flight: u32,
     /// Counters and latencies.
     pub metrics: MetricsSnapshot,
+    /// Scheme, host and path of the base URL, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Whether a connection could be had now without waiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_pool_available: Option<bool>,
+    /// The most connections to a host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_pool_size: Option<u32>,
     /// Breaker, limits and lanes.
-    pub lanes: EndpointState,
-}
-
-impl HttpClient {
-    /// How it is, as far as its own traffic tells: nothing is sent.
-    /// [`HealthProbe::probe`](crate::HealthProbe::probe) asks the server.
-    #[must_use]
-    pub fn health_check(&self) -> Health {
-        Health::of(self)
-    }
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lanes: Option<EndpointState>,
+    /// The clients that it chooses between, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Health>,
 }
 
 impl Health {
-    fn of(client: &HttpClient) -> Self {
-        let now = clock::now();
-        let lanes = client.lanes().snapshot(now);
-        let pool = client.pool();
-        let size = client.settings().max_connections;
-        let keys = client.lanes().pool().map(|pool| pool.snapshot()).unwrap_or_default();
-        let parked = |key: &crate::lane::KeyState| key.parked.is_some();
-        let reason = if client.is_closed() {
-            Some("the client is closed".to_owned())
-        } else if lanes.breaker == BreakerState::Open {
-            let due = lanes.next_trial_ms.unwrap_or(0);
-            Some(format!("{} faults in a row; the next trial is due in {due} ms", lanes.faults_in_row))
-        } else if !keys.is_empty() && keys.iter().all(parked) {
-            let why = keys.iter().find_map(|key| key.parked.as_ref());
-            Some(format!("every key is out of use: {}", why.map_or("", |parked| &parked.reason)))
-        } else {
-            None
-        };
+    /// The health of a wrapper: it is well while one of its members is. `reason`: what stands above them, such as being
+    /// switched off.
+    #[must_use]
+    pub fn of_members(
+        id: impl Into<String>,
+        reason: Option<String>,
+        in_flight: u32,
+        metrics: MetricsSnapshot,
+        members: Vec<Self>,
+    ) -> Self {
+        let reason = reason.or_else(|| match members.as_slice() {
+            members if members.iter().any(|member| member.healthy) => None,
+            [] => Some("it has no members".to_owned()),
+            members => {
+                let why = members.iter().find_map(|member| member.reason.as_deref()).unwrap_or_default();
+                Some(format!("none of its {} members is well: {why}", members.len()))
+            }
+        });
         Self {
-            id: client.id().to_owned(),
-            endpoint: client.endpoint().to_owned(),
+            id: id.into(),
             healthy: reason.is_none(),
             reason,
-            connection_pool_available: !client.is_closed()
-                && (pool.idle > 0 || pool.open < usize::try_from(size).unwrap_or(usize::MAX)),
-            connection_pool_size: size,
-            metrics: client.metrics(),
-            lanes,
+            in_flight,
+            metrics,
+            endpoint: None,
+            connection_pool_available: None,
+            connection_pool_size: None,
+            lanes: None,
+            members,
         }
     }
 }

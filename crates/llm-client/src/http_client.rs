@@ -1,5 +1,6 @@
 //! The client that talks to a socket: plugs transport, dialect, lanes and driver together and decides nothing.
 
+mod admission;
 mod builder;
 mod plan;
 mod stream;
@@ -23,9 +24,10 @@ use self::stream::OpenStream;
 use crate::attempt::{Answer, AttemptService, Job, Operation, Reply, Site};
 use crate::call::Call;
 use crate::clock;
-use crate::contract::{ChatStream, Embedder, HealthProbe, ModelClient, ModelLister};
+use crate::contract::{Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelLister};
 use crate::dialect::Encoded;
 use crate::driver::{Driven, Queue, drive};
+use crate::health::Health;
 use crate::lane::{Cost, LaneGuard, Lanes};
 use crate::metrics::{Metrics, MetricsSnapshot};
 use crate::settings::Settings;
@@ -57,6 +59,7 @@ struct Inner {
     owns_transport: bool,
     metrics: Metrics,
     closed: AtomicBool,
+    available: AtomicBool,
 }
 
 impl HttpClient {
@@ -116,8 +119,8 @@ impl HttpClient {
         cost: Cost,
         call: &Call,
     ) -> Result<Driven<(Reply, Option<LaneGuard>)>, Error> {
-        if self.is_closed() {
-            return Err(self.0.describe(Error::new(ErrorKind::Unavailable, "the client is closed")));
+        if let Some(why) = self.0.shut() {
+            return Err(self.0.describe(Error::new(ErrorKind::Unavailable, why)));
         }
         drive(&CallPlan::new(&self.0, Arc::clone(job), cost, call), call).await
     }
@@ -131,6 +134,17 @@ impl HttpClient {
 impl Inner {
     fn describe(&self, error: Error) -> Error {
         if error.model().is_some() { error } else { error.with_model(&self.provider, &self.name) }
+    }
+
+    /// Why no call is taken at all, if none is.
+    fn shut(&self) -> Option<&'static str> {
+        if self.closed.load(Ordering::Acquire) {
+            Some("the client is closed")
+        } else if !self.available.load(Ordering::Acquire) {
+            Some("the client is switched off (set_available)")
+        } else {
+            None
+        }
     }
 
     /// The call with the client's own deadline, where it has none.
@@ -264,13 +278,32 @@ impl ModelClient for HttpClient {
         Some(self)
     }
 
-    async fn close(&self) {
+    fn admission(&self) -> Option<&dyn Admission> {
+        Some(self)
+    }
+
+    fn health(&self) -> Option<Health> {
+        Some(self.health_check())
+    }
+
+    fn is_available(&self) -> bool {
+        self.0.available.load(Ordering::Acquire)
+    }
+
+    fn set_available(&self, available: bool) -> bool {
+        self.0.available.store(available, Ordering::Release);
+        self.0.lanes.endpoint().wake();
+        true
+    }
+
+    async fn close(&self) -> Result<(), Error> {
         if !self.0.closed.swap(true, Ordering::AcqRel) {
             // A pool that others share is closed by whoever shares it.
             if self.0.owns_transport {
                 self.0.transport.close();
             }
         }
+        Ok(())
     }
 }
 

@@ -22,7 +22,9 @@ mod call;
 pub mod clock;
 mod contract;
 pub mod driver;
+mod health;
 pub mod lane;
+mod metrics;
 pub mod settings;
 
 #[cfg(feature = "http")]
@@ -32,22 +34,18 @@ pub mod dialect;
 #[cfg(feature = "http")]
 pub mod framing;
 #[cfg(feature = "http")]
-mod health;
-#[cfg(feature = "http")]
 mod http_client;
-#[cfg(feature = "http")]
-mod metrics;
 #[cfg(feature = "http")]
 pub mod transport;
 
 #[cfg(feature = "http")]
 pub use crate::attempt::{HttpService, log_bodies};
 pub use crate::call::{Call, Wait};
-pub use crate::contract::{ChatStream, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister};
-#[cfg(feature = "http")]
+pub use crate::contract::{
+    Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister,
+};
 pub use crate::health::Health;
 #[cfg(feature = "http")]
 pub use crate::http_client::{HttpClient, HttpClientBuilder};
-#[cfg(feature = "http")]
-pub use crate::metrics::{MetricsSnapshot, percentile};
+pub use crate::metrics::{Metrics, MetricsSnapshot, percentile};
 pub use crate::settings::Settings;

@@ -14,7 +14,7 @@ const RECENT: usize = 10;
 
 /// Counts calls as the caller sees them: a call with three attempts is one request.
 #[derive(Debug, Default)]
-pub(crate) struct Metrics(Mutex<Counters>);
+pub struct Metrics(Mutex<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -61,7 +61,8 @@ impl Metrics {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn succeeded(&self, latency: Duration, usage: Option<&Usage>) {
+    /// A call that was answered, and how long it took.
+    pub fn succeeded(&self, latency: Duration, usage: Option<&Usage>) {
         let mut c = self.counters();
         c.successful += 1;
         if let Some(usage) = usage {
@@ -75,7 +76,7 @@ impl Metrics {
     }
 
     /// A failed call; what a broken stream had used is counted, because it is paid.
-    pub(crate) fn failed(&self, usage: Option<&Usage>) {
+    pub fn failed(&self, usage: Option<&Usage>) {
         let mut c = self.counters();
         c.failed += 1;
         if let Some(usage) = usage {
@@ -84,7 +85,9 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn snapshot(&self) -> MetricsSnapshot {
+    /// The figures so far.
+    #[must_use]
+    pub fn snapshot(&self) -> MetricsSnapshot {
         let c = self.counters();
         let total = c.successful + c.failed;
         let mut sorted: Vec<Duration> = c.latencies.iter().copied().collect();

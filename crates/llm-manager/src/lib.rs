@@ -13,7 +13,7 @@
 //! }
 //! let client = manager.client("deepseek/deepseek-chat")?;
 //! println!("{}", client.ask("What is backpressure?").await?);
-//! manager.close().await;
+//! manager.close_all().await;
 //! # Ok(()) }
 //! ```
 //! Start at [`Manager`] (names to clients), [`config`] (files, environment, command line) and [`manager`] (the one of the
@@ -25,11 +25,19 @@
 
 #![forbid(unsafe_code)]
 
+mod aggregator;
+mod balance;
 pub mod config;
 mod global;
+mod group;
 mod names;
 mod nearest;
+mod pool;
 mod registry;
 
+pub use crate::aggregator::{Aggregator, AggregatorBuilder, Cause};
+pub use crate::balance::Strategy;
 pub use crate::global::{install, manager};
+pub use crate::group::Member;
+pub use crate::pool::{Pool, PoolBuilder, create_router_from_urls};
 pub use crate::registry::{Found, Manager, ModelEntry, Resolved};

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use futures_util::{FutureExt as _, future};
 use llm_client::ModelClient;
 use llm_provider::{ModelConfig, Provider};
 use llm_types::{Error, ErrorKind};
@@ -302,8 +304,10 @@ impl Manager {
     }
 
     /// Closes every client that was made or registered, and refuses to make more. Calls in flight end as they would. A
-    /// second time it does nothing. A client that is slow to close does not keep the others open.
-    pub async fn close(&self) {
+    /// second time it does nothing. A client that is slow to close does not keep the others open, nor does one that fails.
+    ///
+    /// Gives the errors of closing, each with the client it is of.
+    pub async fn close_all(&self) -> Vec<Error> {
         let (clients, providers) = {
             let mut state = self.change();
             state.closed = true;
@@ -314,16 +318,20 @@ impl Manager {
             (clients, state.names.providers().to_vec())
         };
         providers.iter().for_each(|provider| provider.close());
-        // All at once: each is polled until it is done.
-        let mut closing: Vec<_> = clients.iter().map(|client| client.close()).collect();
-        std::future::poll_fn(|cx| {
-            closing.retain_mut(|close| close.as_mut().poll(cx).is_pending());
-            if closing.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-        })
-        .await;
+        let closing = clients.iter().map(|client| async move {
+            // A user's own client may panic; the others are closed all the same.
+            let closed = AssertUnwindSafe(client.close()).catch_unwind().await;
+            let error = match closed {
+                Ok(result) => result.err()?,
+                Err(_) => Error::new(ErrorKind::Internal, "the client panicked while it was closed"),
+            };
+            let (provider, model) = client.id().split_once('/').unwrap_or(("", client.id()));
+            Some(if error.model().is_some() { error } else { error.with_model(provider, model) })
+        });
+        future::join_all(closing).await.into_iter().flatten().collect()
     }
 
-    /// Whether [`close`](Self::close) was called.
+    /// Whether [`close_all`](Self::close_all) was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.read().closed

@@ -12,6 +12,7 @@ type Read = dyn Fn() -> Result<Vec<Secret>, Error> + Send + Sync;
 pub struct KeySupply {
     origin: Option<String>,
     ambient: bool,
+    identity: Option<String>,
     read: Arc<Read>,
 }
 
@@ -19,7 +20,7 @@ impl KeySupply {
     /// No key.
     #[must_use]
     pub fn none() -> Self {
-        Self { origin: None, ambient: false, read: Arc::new(|| Ok(Vec::new())) }
+        Self { origin: None, ambient: false, identity: None, read: Arc::new(|| Ok(Vec::new())) }
     }
 
     /// Keys at hand. The origin is shown to the user: a variable's name, a flag, a place in a file.
@@ -40,7 +41,19 @@ impl KeySupply {
         origin: impl Into<String>,
         read: impl Fn() -> Result<Vec<Secret>, Error> + Send + Sync + 'static,
     ) -> Self {
-        Self { origin: Some(origin.into()), ambient: false, read: Arc::new(read) }
+        Self { origin: Some(origin.into()), ambient: false, identity: None, read: Arc::new(read) }
+    }
+
+    /// What tells these keys from the provider's others, now and after a reload. Clients of one provider whose keys are of
+    /// one identity share them, so it must not stand for different addresses. Default: the origin.
+    #[must_use]
+    pub fn with_identity(self, identity: impl Into<String>) -> Self {
+        Self { identity: Some(identity.into()), ..self }
+    }
+
+    /// What tells these keys from others.
+    pub(crate) fn identity(&self) -> Option<&str> {
+        self.identity.as_deref().or(self.origin.as_deref())
     }
 
     /// Whether the key lies in a vendor's own variable, set for any tool and not for this call.

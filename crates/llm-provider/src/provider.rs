@@ -90,6 +90,18 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// Where requests for one of its models go, where that has an address of its own.
+    fn address_of(&self, model: &ModelConfig) -> Option<String> {
+        let _ = model;
+        self.address()
+    }
+
+    /// Where the key of one of its models comes from, where that has one of its own.
+    fn key_origin_of(&self, model: &ModelConfig) -> Option<&str> {
+        let _ = model;
+        self.key_origin()
+    }
+
     /// Lets go of what its clients share. Calls in flight end as they would; later ones fail. Calling it again does
     /// nothing.
     fn close(&self) {}

@@ -242,10 +242,10 @@ impl SpecProvider {
             .headers(model.headers.clone())
             .extra(model.extra.clone())
             .capabilities(self.spec.capabilities.clone());
-        builder = match self.keys.origin() {
+        builder = match self.keys.identity() {
             // The provider's own keys share the calls of all its models.
-            Some(origin) if model.keys.is_none() && !keys.is_empty() => {
-                builder.key_pool(self.shared.key_pool(&self.name, origin, keys)?)
+            Some(identity) if model.keys.is_none() && !keys.is_empty() => {
+                builder.key_pool(self.shared.key_pool(&self.name, identity, keys)?)
             }
             _ => builder.keys(keys),
         };

@@ -8,11 +8,16 @@ use llm_types::{Again, Error, ErrorKind, Move};
 use crate::call::Wait;
 use crate::clock::{Instant, after};
 
+/// No lane is asked again sooner, whatever a server or a client says.
+const SOONEST: Duration = Duration::from_millis(50);
+
 /// What does not change while a call runs.
 #[derive(Clone, Debug)]
 pub struct Rules {
     /// The endpoint of each lane, as a small number; lanes of one endpoint share it.
     pub endpoints: Vec<usize>,
+    /// Lanes that are asked only where a chain leads to them ([`Plan::chain`](super::Plan::chain)).
+    pub reserve: Vec<usize>,
     /// How many requests may go to endpoints that were already tried. One call makes at most this many and one for each
     /// endpoint.
     pub max_retries: u32,
@@ -37,6 +42,8 @@ pub struct Progress {
 struct LaneProgress {
     /// Not for this call any more.
     out: bool,
+    /// A request went out on it.
+    asked: bool,
     /// The call's own back-off on this lane.
     not_before: Option<Instant>,
     /// A time-out was already answered by trying once more.
@@ -89,11 +96,13 @@ impl Progress {
     #[must_use]
     pub fn new(rules: &Rules) -> Self {
         let endpoints = rules.endpoints.iter().max().map_or(0, |most| most + 1);
-        Self {
-            lanes: vec![LaneProgress::default(); rules.endpoints.len()],
-            tried: vec![false; endpoints],
-            retries: 0,
+        let mut lanes = vec![LaneProgress::default(); rules.endpoints.len()];
+        for lane in &rules.reserve {
+            if let Some(lane) = lanes.get_mut(*lane) {
+                lane.out = true;
+            }
         }
+        Self { lanes, tried: vec![false; endpoints], retries: 0 }
     }
 
     /// How many requests went to endpoints that had been tried before.
@@ -133,8 +142,11 @@ impl Progress {
             && self.lanes.get(lane).and_then(|progress| progress.not_before).is_none_or(|at| at <= now)
     }
 
-    /// Notes that a request goes out on this lane.
+    /// Notes that a request went out on this lane.
     pub fn started(&mut self, rules: &Rules, lane: usize) {
+        if let Some(progress) = self.lanes.get_mut(lane) {
+            progress.asked = true;
+        }
         if self.is_retry(rules, lane) {
             self.retries += 1;
         }
@@ -159,8 +171,10 @@ impl Progress {
             // The client below sent nothing: it only says when to ask again.
             if let Some(progress) = self.lanes.get_mut(lane) {
                 match error.retry_after() {
-                    Some(wait) => progress.not_before = Some(after(now, wait)),
-                    None => progress.out = true,
+                    Some(wait) if wait <= rules.retry_after_cap || rules.wait == Wait::Patient => {
+                        progress.not_before = Some(after(now, wait.max(SOONEST)));
+                    }
+                    _ => progress.out = true,
                 }
             }
             return;
@@ -172,7 +186,7 @@ impl Progress {
             _ => verdict.same_lane,
         };
         let too_long = error.retry_after().is_some_and(|wait| wait > rules.retry_after_cap);
-        let wait = error.retry_after().map_or(backoff, |asked| asked.max(Duration::from_millis(50)));
+        let wait = error.retry_after().map_or(backoff, |asked| asked.max(SOONEST));
         let endpoint = rules.endpoints.get(lane);
         for (other, progress) in self.lanes.iter_mut().enumerate() {
             let same_endpoint = rules.endpoints.get(other) == endpoint;
@@ -205,6 +219,17 @@ impl Progress {
                 Move::AnyLane if same_endpoint => progress.spends = verdict.retry_budget,
                 Move::AnyLane | Move::OtherEndpoint => {}
             }
+        }
+    }
+
+    /// Goes on with the lanes of a chain, those that were asked already aside, and with no other. Without any nothing
+    /// changes.
+    pub fn follow(&mut self, chain: &[usize]) {
+        if !chain.iter().any(|lane| self.lanes.get(*lane).is_some_and(|lane| !lane.asked)) {
+            return;
+        }
+        for (lane, progress) in self.lanes.iter_mut().enumerate() {
+            progress.out = progress.asked || !chain.contains(&lane);
         }
     }
 

@@ -55,6 +55,13 @@ pub trait Plan: Sync {
     /// The wait before the next request to an endpoint that failed, after this many retries.
     fn backoff(&self, retries: u32, random: f64) -> std::time::Duration;
 
+    /// The lanes that an explicit chain names for this failure, the error table aside: the call goes on with those of them
+    /// that it has not tried, and with no other.
+    fn chain(&self, error: &Error) -> Vec<usize> {
+        let _ = error;
+        Vec::new()
+    }
+
     /// Where calls wait for admission.
     fn queue(&self) -> &Queue;
 
@@ -139,14 +146,18 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
                     if !progress.spends_budget(&rules, lane) || plan.spend_retry(lane, now) =>
                 {
                     turn = None;
-                    progress.started(&rules, lane);
                     match plan.attempt(lane, permit, call).await {
                         Ok(answer) => return Ok(answer),
                         Err(error) if call.is_driven() => return Err(plan.describe(error)),
                         Err(error) => {
+                            // A client below that had no room sent nothing.
+                            if error.kind() != ErrorKind::Unavailable {
+                                progress.started(&rules, lane);
+                            }
                             let backoff = plan.backoff(progress.retries(), clock::random());
                             progress.failed(&rules, lane, &error, backoff, clock::now());
-                            last = Some(error);
+                            progress.follow(&plan.chain(&error));
+                            last = Some(worth_more(last, error));
                         }
                     }
                     continue;
@@ -186,6 +197,14 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
                 .await;
             }
         }
+    }
+}
+
+/// Which of two errors the caller should see: one that a server gave says more than one of a lane that sent nothing.
+fn worth_more(last: Option<Error>, error: Error) -> Error {
+    match last {
+        Some(last) if error.kind() == ErrorKind::Unavailable && last.kind() != ErrorKind::Unavailable => last,
+        _ => error,
     }
 }
 

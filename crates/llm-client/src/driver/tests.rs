@@ -14,6 +14,9 @@ const SEC: Duration = Duration::from_secs(1);
 /// Lanes that answer from a script; an empty script answers `Ok`.
 struct Script {
     endpoints: Vec<usize>,
+    reserve: Vec<usize>,
+    /// Where a call goes on that is too long.
+    chain: Vec<usize>,
     replies: StdMutex<VecDeque<(usize, Option<ErrorKind>)>>,
     sent: StdMutex<Vec<(usize, Duration)>>,
     slots: AtomicUsize,
@@ -28,6 +31,8 @@ impl Script {
     fn new(endpoints: &[usize], replies: &[(usize, Option<ErrorKind>)]) -> Self {
         Self {
             endpoints: endpoints.to_vec(),
+            reserve: Vec::new(),
+            chain: Vec::new(),
             replies: StdMutex::new(replies.iter().copied().collect()),
             sent: StdMutex::default(),
             slots: AtomicUsize::new(usize::MAX),
@@ -42,6 +47,12 @@ impl Script {
     fn sent(&self) -> Vec<(usize, u64)> {
         self.sent.lock().unwrap().iter().map(|(lane, at)| (*lane, at.as_secs())).collect()
     }
+}
+
+fn at_most(retries: u32) -> Call {
+    let mut call = Call::default();
+    call.max_retries = Some(retries);
+    call
 }
 
 struct Permit<'a>(&'a Script);
@@ -61,6 +72,7 @@ impl<'a> Plan for &'a Script {
     fn rules(&self, call: &Call) -> Rules {
         Rules {
             endpoints: self.endpoints.clone(),
+            reserve: self.reserve.clone(),
             max_retries: call.max_retries.unwrap_or(3),
             retry_after_cap: 60 * SEC,
             wait: call.wait,
@@ -102,6 +114,10 @@ impl<'a> Plan for &'a Script {
         SEC * 2_u32.pow(retries)
     }
 
+    fn chain(&self, error: &Error) -> Vec<usize> {
+        if error.kind() == ErrorKind::ContextLength { self.chain.clone() } else { Vec::new() }
+    }
+
     fn queue(&self) -> &Queue {
         &self.queue
     }
@@ -131,6 +147,42 @@ async fn another_endpoint_is_asked_at_once() {
     let plan = Script::new(&[0, 1], &[(0, Some(ErrorKind::Connection)), (1, None)]);
     assert_eq!(drive(&&plan, &Call::default()).await.unwrap().answer, 1);
     assert_eq!(plan.sent(), [(0, 0), (1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_leads_to_its_own_lanes_and_to_no_other() {
+    let long = Some(ErrorKind::ContextLength);
+    let chained = |replies: &[(usize, Option<ErrorKind>)]| Script {
+        reserve: vec![2, 3],
+        chain: vec![0, 2, 3],
+        ..Script::new(&[0, 1, 2, 3], replies)
+    };
+    // Lane 2 is asked only where the chain leads; lane 0 was asked already, lane 1 stands in no chain.
+    let plan = chained(&[(0, long), (2, Some(ErrorKind::Server)), (3, None)]);
+    assert_eq!(drive(&&plan, &Call::default()).await.unwrap().answer, 3);
+    assert_eq!(plan.sent(), [(0, 0), (2, 0), (3, 0)]);
+    // A chain that was walked to its end leaves the last error.
+    let plan = chained(&[(0, long), (2, long), (3, long)]);
+    let error = drive(&&plan, &Call::default()).await.unwrap_err();
+    assert_eq!((error.kind(), plan.sent().len()), (ErrorKind::ContextLength, 3));
+    // Without a cause for it nobody goes there.
+    let plan = chained(&[(0, Some(ErrorKind::NotFound)), (1, Some(ErrorKind::NotFound))]);
+    assert_eq!(drive(&&plan, &Call::default()).await.unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(plan.sent(), [(0, 0), (1, 0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_below_that_sent_nothing_costs_no_retry() {
+    let full = Some(ErrorKind::Unavailable);
+    let plan = Script::new(&[0, 1], &[(0, full), (1, Some(ErrorKind::Server)), (1, None)]);
+    let call = at_most(1);
+    assert_eq!(drive(&&plan, &call).await.unwrap().answer, 1);
+    // The one retry was left for the endpoint that was really asked.
+    assert_eq!(plan.sent(), [(0, 0), (1, 0), (1, 1)]);
+    let plan = Script::new(&[0, 1], &[(0, Some(ErrorKind::Server)), (1, full)]);
+    let call = at_most(0);
+    // What a server said is worth more than what nobody was asked.
+    assert_eq!(drive(&&plan, &call).await.unwrap_err().kind(), ErrorKind::Server);
 }
 
 #[tokio::test(start_paused = true)]

@@ -228,6 +228,7 @@ impl HttpClientBuilder {
             owns_transport,
             metrics: Metrics::default(),
             closed: AtomicBool::new(false),
+            available: AtomicBool::new(true),
         })))
     }
 }

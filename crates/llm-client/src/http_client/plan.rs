@@ -22,12 +22,15 @@ pub(super) struct CallPlan<'a> {
     lanes: Vec<LaneId>,
     /// Nobody above chooses between endpoints: this one is probed, not left alone.
     sole: bool,
+    /// Whoever drives the call has sent it here before.
+    tried: bool,
 }
 
 impl<'a> CallPlan<'a> {
     pub(super) fn new(client: &'a Inner, job: Arc<Job>, cost: Cost, call: &Call) -> Self {
         let lanes = client.lanes.each().iter().map(lane::Lane::id).collect();
-        Self { client, job, cost, lanes, sole: !call.is_driven() }
+        let tried = call.is_driven() && call.has_tried(&job.site.endpoint);
+        Self { client, job, cost, lanes, sole: !call.is_driven(), tried }
     }
 }
 
@@ -39,6 +42,7 @@ impl Plan for CallPlan<'_> {
     fn rules(&self, call: &Call) -> Rules {
         Rules {
             endpoints: vec![0; self.lanes.len()],
+            reserve: Vec::new(),
             max_retries: call.max_retries.unwrap_or(self.client.settings.max_retries),
             retry_after_cap: self.client.settings.retry_after_cap,
             wait: call.wait,
@@ -49,22 +53,14 @@ impl Plan for CallPlan<'_> {
     fn admit(&self, open: &[usize], now: Instant, retrying: bool) -> Result<(usize, LaneGuard), NotBefore> {
         let avoid: Vec<LaneId> =
             self.lanes.iter().enumerate().filter(|(at, _)| !open.contains(at)).map(|(_, id)| *id).collect();
-        let options = AdmitOptions { retrying, sole: self.sole, avoid: &avoid };
+        let options = AdmitOptions { retrying: retrying || self.tried, sole: self.sole, avoid: &avoid };
         match self.client.lanes.admit(self.cost, now, &options) {
             Admission::Granted(guard) => {
                 // A key that came with a reload since the call began is as good as the first.
                 let at = self.lanes.iter().position(|id| *id == guard.lane()).unwrap_or_default();
                 Ok((at, guard))
             }
-            Admission::NotBefore { at, why } => {
-                let block = match &why {
-                    Why::KeyParked(parked) => Block::Parked(parked.kind),
-                    Why::KeyRemoved | Why::Avoided => Block::Parked(llm_types::ErrorKind::Unavailable),
-                    Why::Breaker => Block::Rest,
-                    _ => Block::Turn,
-                };
-                Err(NotBefore { at, block, reason: why.to_string() })
-            }
+            Admission::NotBefore { at, why } => Err(not_before(at, &why)),
         }
     }
 
@@ -120,6 +116,17 @@ impl Plan for CallPlan<'_> {
     fn describe(&self, error: Error) -> Error {
         self.client.describe(error)
     }
+}
+
+/// A lane's refusal as the driver reads it.
+pub(super) fn not_before(at: Option<Instant>, why: &Why) -> NotBefore {
+    let block = match why {
+        Why::KeyParked(parked) => Block::Parked(parked.kind),
+        Why::KeyRemoved | Why::Avoided => Block::Parked(llm_types::ErrorKind::Unavailable),
+        Why::Breaker => Block::Rest,
+        _ => Block::Turn,
+    };
+    NotBefore { at, block, reason: why.to_string() }
 }
 
 /// Tells requests apart: two different ones that are forbidden in a row speak against the key.

@@ -193,7 +193,8 @@ impl Endpoint {
         Arc::clone(&self.released).notified_owned()
     }
 
-    pub(super) fn wake(&self) {
+    /// Lets waiting calls ask again: something outside the lanes has changed in their favour.
+    pub fn wake(&self) {
         self.released.notify_waiters();
     }
 

@@ -96,6 +96,15 @@ impl Keys {
         Some(result)
     }
 
+    /// The first key, least loaded first, that `accept` takes.
+    fn first(&self, mut accept: impl FnMut(KeyId) -> bool) -> Result<KeyId, NoKey> {
+        if self.order.is_empty() {
+            let parked = self.slots.values().find_map(|slot| slot.parked.clone());
+            return Err(parked.map_or(NoKey::Removed, NoKey::Parked));
+        }
+        self.order.iter().map(|(_, _, id)| *id).find(|id| accept(*id)).ok_or(NoKey::Declined)
+    }
+
     fn next_turn(&mut self) -> u64 {
         self.turn += 1;
         self.turn
@@ -194,18 +203,16 @@ impl KeyPool {
     }
 
     /// Hands out the first key, least loaded first, that `accept` takes.
-    pub(super) fn pick(self: &Arc<Self>, mut accept: impl FnMut(KeyId) -> bool) -> Result<KeyLease, NoKey> {
+    pub(super) fn pick(self: &Arc<Self>, accept: impl FnMut(KeyId) -> bool) -> Result<KeyLease, NoKey> {
         let mut keys = self.keys();
-        let chosen = keys.order.iter().map(|(_, _, id)| *id).find(|id| accept(*id));
-        let leased = chosen.and_then(|id| Some((id, keys.take(id)?)));
-        match leased {
-            Some((id, key)) => Ok(KeyLease { pool: Arc::clone(self), id, key }),
-            None if keys.order.is_empty() => {
-                let parked = keys.slots.values().find_map(|slot| slot.parked.clone());
-                Err(parked.map_or(NoKey::Removed, NoKey::Parked))
-            }
-            None => Err(NoKey::Declined),
-        }
+        let id = keys.first(accept)?;
+        let key = keys.take(id).ok_or(NoKey::Removed)?;
+        Ok(KeyLease { pool: Arc::clone(self), id, key })
+    }
+
+    /// Whether `accept` takes any key; nothing is handed out.
+    pub(super) fn any(&self, accept: impl FnMut(KeyId) -> bool) -> Result<(), NoKey> {
+        self.keys().first(accept).map(|_| ())
     }
 
     /// Hands out this key, if it can be used and `accept` takes it.
@@ -271,6 +278,18 @@ impl KeyPool {
             parked: slot.parked.as_deref().cloned(),
         };
         present.map(state).collect()
+    }
+
+    /// How many keys there are, parked ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys().names.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The names of all keys, parked ones included.

@@ -110,6 +110,27 @@ impl Lanes {
         })
     }
 
+    /// Whether a call would be admitted. Nothing is taken, so a moment later it may be different.
+    ///
+    /// # Errors
+    /// What stands in the way, and the first moment that could be different; see [`Admission::NotBefore`].
+    pub fn check(
+        &self,
+        cost: Cost,
+        now: Instant,
+        options: &AdmitOptions<'_>,
+    ) -> Result<(), (Option<Instant>, Why)> {
+        let mut state = self.endpoint.state();
+        let mut shared = Refusal::default();
+        state.check(cost, now, options, &mut shared);
+        let mut ask = Ask { state: &mut state, shared, best: None, now, avoid: options.avoid };
+        let asked = match &self.pool {
+            None => ask.keyless().map(|_| ()),
+            Some(pool) => pool.any(|id| ask.offer(LaneId(Some(id)))).map_err(|why| ask.refused(why)),
+        };
+        asked.map_err(Refusal::into_parts)
+    }
+
     /// Ends when something changes that could let a waiting call in before its date: a call ends, a limit is raised, a key
     /// is put back to work. It hears of everything since it was made, so make it before asking for admission.
     pub fn released(&self) -> impl Future<Output = ()> + Send + use<> {
@@ -201,8 +222,8 @@ fn admit(
             Admission::Granted(LaneGuard::new(Arc::clone(endpoint), lease, held))
         }
         Err(refusal) => {
-            let at = refusal.date();
-            Admission::NotBefore { at, why: refusal.why.unwrap_or(Why::KeyRemoved) }
+            let (at, why) = refusal.into_parts();
+            Admission::NotBefore { at, why }
         }
     }
 }

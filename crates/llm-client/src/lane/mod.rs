@@ -196,6 +196,10 @@ impl Refusal {
         if self.why.as_ref().is_some_and(Why::is_final) { None } else { self.at }
     }
 
+    fn into_parts(self) -> (Option<Instant>, Why) {
+        (self.date(), self.why.unwrap_or(Why::KeyRemoved))
+    }
+
     /// Keeps the one of two lanes that opens first; a date is better than none.
     fn sooner(self, other: Self) -> Self {
         match (self.date(), other.date()) {

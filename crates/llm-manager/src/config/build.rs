@@ -12,7 +12,7 @@ use llm_provider::{
 };
 use llm_types::Error;
 
-use super::keys::{self, KeyOrigin};
+use super::keys::{self, KeyEntry};
 use super::layers::{Layers, SetBy};
 use super::load::Sources;
 use super::schema::{Config, ProviderEntry, Setting};
@@ -22,8 +22,6 @@ use crate::registry::Manager;
 pub(super) struct Built {
     pub(super) manager: Manager,
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
-    /// The keys of configured providers.
-    pub(super) supplies: HashMap<String, KeySupply>,
 }
 
 /// The builder's surroundings.
@@ -35,7 +33,6 @@ struct Builder<'a> {
     /// Where the user would write a key.
     file: String,
     set_by: HashMap<String, Vec<SetBy>>,
-    supplies: HashMap<String, KeySupply>,
 }
 
 pub(super) fn build(
@@ -49,8 +46,7 @@ pub(super) fn build(
     let manager = Manager::new();
     let file = user_config.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
     let Config { settings: top, aliases, providers, .. } = config;
-    let mut builder =
-        Builder { sources, layers, top, shared, file, set_by: HashMap::new(), supplies: HashMap::new() };
+    let mut builder = Builder { sources, layers, top, shared, file, set_by: HashMap::new() };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
     for entry in providers {
         manager.register_provider(builder.configured(entry, warnings)?)?;
@@ -65,7 +61,7 @@ pub(super) fn build(
     for alias in aliases {
         manager.set_alias(&alias.name, &alias.target).map_err(|e| alias.place.error(e.message()))?;
     }
-    Ok(Built { manager, set_by: builder.set_by, supplies: builder.supplies })
+    Ok(Built { manager, set_by: builder.set_by })
 }
 
 impl Builder<'_> {
@@ -137,9 +133,7 @@ impl Builder<'_> {
         let variable = row.key_from(self.sources.env).filter(|_| by_name.is_some());
         let supply = match (keys, variable) {
             // The user wrote which variable it is, or that there is no key.
-            (Some(keys), _)
-                if keys.is_empty() || keys.iter().any(|key| matches!(key.origin, KeyOrigin::Env(_))) =>
-            {
+            (Some(keys), _) if keys.is_empty() || keys.iter().any(KeyEntry::is_variable) => {
                 keys::supply(&entry.name, keys, self.sources.env)
             }
             (stored, Some((name, text))) if own => {
@@ -165,7 +159,6 @@ impl Builder<'_> {
             }
             (None, None) => KeySupply::none(),
         };
-        self.supplies.insert(entry.name.clone(), supply.clone());
         Ok(Arc::new(provider.with_keys(supply)))
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use llm_provider::{KeySupply, Shared};
+use llm_provider::Shared;
 use llm_types::{Error, ErrorKind};
 
 use super::build;
@@ -98,8 +98,6 @@ pub struct Loaded {
     pub outline: Outline,
     /// Who set what, by `provider` and by `provider/model`.
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
-    /// The keys of configured providers.
-    pub(super) supplies: HashMap<String, KeySupply>,
     /// The default of the files, with its place.
     pub(super) default: Option<(String, String)>,
 }
@@ -135,7 +133,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
     if let Some((name, _)) = &default {
         built.manager.set_default_model(name);
     }
-    let (outside, set_by, supplies) = (Outside::read(sources), built.set_by, built.supplies);
+    let (outside, set_by) = (Outside::read(sources), built.set_by);
     let manager = built.manager;
     Ok(Loaded {
         manager,
@@ -149,7 +147,6 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
         top,
         shared,
         set_by,
-        supplies,
         default,
     })
 }

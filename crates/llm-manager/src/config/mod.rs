@@ -35,9 +35,8 @@ pub use self::default_line::with_default_as;
 pub use self::edit::{create_new, with_default, write};
 pub use self::files::user_config;
 pub use self::key_line::{with_key_file, without_key_file};
+pub use self::keys::{KeyForm, KeyState, KeyView, keyring_key, remove_keyring_key, set_keyring_key};
 pub use self::layers::SetBy;
 pub use self::load::{Loaded, Sources, StartServer, load};
-pub use self::outline::{
-    KeyClient, KeyForm, KeyState, KeyView, ModelOutline, Outline, ProviderOutline, Said,
-};
+pub use self::outline::{KeyClient, ModelOutline, Outline, ProviderOutline, Said};
 pub use self::search::{Candidate, Role, search};

@@ -1,15 +1,14 @@
 //! What the files say, merged, each thing with its place: for those who want to see the configuration rather than use it.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use llm_client::ModelClient;
 use llm_provider::{KeySupply, ModelConfig, Provider};
-use llm_types::{Error, ErrorKind, Extra, Secret};
+use llm_types::{Error, Extra};
 
 use super::choose::Choice;
-use super::keys::{self, KeyEntry, KeyOrigin};
+use super::keys::{self, KeyForm, KeyState, KeyView};
 use super::layers::SetBy;
 use super::load::Loaded;
 use super::schema::{Config, Located};
@@ -48,6 +47,8 @@ pub struct ProviderOutline {
     pub dialect: Option<Said>,
     /// Its keys; an empty list says that none are sent.
     pub keys: Option<Vec<KeyView>>,
+    /// The same keys, each by itself.
+    pub(super) supplies: Vec<KeySupply>,
     /// Its models, in their order.
     pub models: Vec<ModelOutline>,
 }
@@ -65,19 +66,6 @@ pub struct ModelOutline {
     pub extra: Extra,
 }
 
-/// One key: how it is given, where, and whether it is there. It holds no more of the key than its last characters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyView {
-    /// How it is given.
-    pub form: KeyForm,
-    /// The variable, the file or the flag; for a key that stands in a configuration file its place.
-    pub name: String,
-    /// Where the configuration names it; `None` for a variable that needs no naming, and for a flag.
-    pub origin: Option<String>,
-    /// Whether it is there.
-    pub state: KeyState,
-}
-
 /// A client that carries one of a provider's keys.
 #[derive(Clone, Debug)]
 pub struct KeyClient {
@@ -85,81 +73,6 @@ pub struct KeyClient {
     pub key: KeyView,
     /// The client, or the error that a call would meet.
     pub client: Result<Arc<dyn ModelClient>, Error>,
-}
-
-/// How a key is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyForm {
-    /// On the command line.
-    Flag,
-    /// In an environment variable.
-    Variable,
-    /// In a file of its own.
-    File,
-    /// In the configuration file itself.
-    Text,
-}
-
-impl KeyForm {
-    /// The form in one word.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Flag => "flag",
-            Self::Variable => "variable",
-            Self::File => "file",
-            Self::Text => "text",
-        }
-    }
-}
-
-/// Whether a key is there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyState {
-    /// It is; these are its last four characters behind an ellipsis, or the ellipsis alone for a short one.
-    Set(String),
-    /// It is not.
-    Missing,
-    /// It cannot be used; says why, without showing it.
-    Broken(String),
-}
-
-impl KeyState {
-    fn of(key: Result<Option<Secret>, impl fmt::Display>) -> Self {
-        match key {
-            Ok(Some(key)) => Self::Set(key.hint()),
-            Ok(None) => Self::Missing,
-            Err(error) => Self::Broken(error.to_string()),
-        }
-    }
-}
-
-impl KeyView {
-    fn of(entry: &KeyEntry, env: &dyn Fn(&str) -> Option<String>) -> Self {
-        let origin = Some(entry.place.to_string());
-        let (form, state) = match &entry.origin {
-            KeyOrigin::Text(key) => (KeyForm::Text, KeyState::Set(key.hint())),
-            KeyOrigin::Env(name) => {
-                (KeyForm::Variable, KeyState::of(keys::from_env(name, env).map_err(|e| e.chain())))
-            }
-            // It is looked at when somebody asks.
-            KeyOrigin::File(_) => (KeyForm::File, KeyState::Missing),
-        };
-        Self { form, name: entry.to_string(), origin, state }
-    }
-
-    /// The same key as it is now: a file is read when it is asked for, and not before.
-    fn read(&self) -> Self {
-        if self.form != KeyForm::File {
-            return self.clone();
-        }
-        let path = PathBuf::from(&self.name);
-        let state = match path.try_exists() {
-            Ok(false) => KeyState::Missing,
-            _ => KeyState::of(keys::from_file(&path).map(Some).map_err(|e| e.chain())),
-        };
-        Self { state, ..self.clone() }
-    }
 }
 
 fn said(located: &Located<impl fmt::Display>) -> Said {
@@ -189,6 +102,12 @@ impl Outline {
                     origin: dialect.place.to_string(),
                 }),
                 keys: entry.keys.as_ref().map(|keys| keys.iter().map(|key| KeyView::of(key, env)).collect()),
+                supplies: entry
+                    .keys
+                    .iter()
+                    .flatten()
+                    .map(|key| keys::supply(&entry.name, vec![key.clone()], env))
+                    .collect(),
                 models: entry
                     .models
                     .iter()
@@ -261,29 +180,13 @@ impl Loaded {
             return keys.pop().map(plain).into_iter().collect();
         }
         let model = name.split_once('/').map_or("", |(_, model)| model).to_owned();
-        let secrets = self.supplies.get(provider).map(KeySupply::read);
-        let mut secrets = match secrets {
-            Some(Ok(secrets)) => secrets.into_iter(),
-            Some(Err(error)) => {
-                let broken = |key| KeyClient { key, client: Err(error.clone()) };
-                return keys.into_iter().map(broken).collect();
-            }
-            None => return Vec::new(),
+        let supplies = self.configured(provider).map(|entry| entry.supplies.as_slice()).unwrap_or_default();
+        let client = |(key, supply): (KeyView, &KeySupply)| {
+            let of =
+                |keys| built.create_client(&ModelConfig { keys: Some(keys), ..ModelConfig::new(&model) });
+            KeyClient { key, client: supply.read().and_then(of) }
         };
-        let client = |key: KeyView| {
-            let secret = if key.state == KeyState::Missing { None } else { secrets.next() };
-            let client = match secret {
-                Some(secret) => {
-                    built.create_client(&ModelConfig { keys: Some(vec![secret]), ..ModelConfig::new(&model) })
-                }
-                None => {
-                    let message = format!("no key for {provider}: {} is not set", key.name);
-                    Err(Error::new(ErrorKind::Authentication, message))
-                }
-            };
-            KeyClient { key, client }
-        };
-        keys.into_iter().map(client).collect()
+        keys.into_iter().zip(supplies).map(client).collect()
     }
 
     /// `provider/model` of a provider for whoever wants its server rather than a model.

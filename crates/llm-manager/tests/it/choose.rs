@@ -383,6 +383,6 @@ async fn closing_the_manager_closes_a_client_of_the_command_lines_own() {
     let loaded = lab.load().unwrap();
     let choice = loaded.choose(Some("m")).unwrap();
     loaded.client(&choice).unwrap();
-    loaded.manager.close().await;
+    loaded.manager.close_all().await;
     assert_eq!(loaded.client(&choice).unwrap_err().to_string(), "the manager is closed");
 }

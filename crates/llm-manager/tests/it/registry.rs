@@ -269,8 +269,8 @@ async fn closing_closes_every_client_once_and_refuses_new_ones() {
     manager.close_with(nameless.clone()).unwrap();
     manager.client("a").unwrap();
     manager.client("b").unwrap();
-    manager.close().await;
-    manager.close().await;
+    manager.close_all().await;
+    manager.close_all().await;
     let made = providers[0].made.lock().unwrap().iter().map(|(_, client)| client.clone()).collect::<Vec<_>>();
     for client in made.into_iter().chain([mine, nameless]) {
         assert_eq!(client.closed.load(Ordering::Relaxed), 1, "{}", client.id());
@@ -284,6 +284,20 @@ async fn closing_closes_every_client_once_and_refuses_new_ones() {
         );
     }
     assert_eq!(message(manager.close_with(FakeClient::new("acme/z"))).1, "the manager is closed");
+}
+
+#[tokio::test]
+async fn a_client_that_fails_to_close_leaves_the_others_closed_and_is_told() {
+    let (manager, _) = manager(vec![]);
+    let clients = ["acme/stubborn", "acme/broken", "acme/fine"].map(FakeClient::new);
+    for client in &clients {
+        manager.register_client(client.clone()).unwrap();
+    }
+    let errors: Vec<_> =
+        manager.close_all().await.iter().map(|e| (e.kind(), e.model().unwrap().to_owned())).collect();
+    assert_eq!(errors, [(ErrorKind::Connection, "stubborn".into()), (ErrorKind::Internal, "broken".into())]);
+    assert!(clients.iter().all(|client| client.closed.load(Ordering::Relaxed) == 1));
+    assert!(manager.close_all().await.is_empty());
 }
 
 /// The only test of this binary that touches the process-wide manager.

@@ -127,16 +127,30 @@ fn a_mistake_is_named_with_its_line_and_what_is_allowed() {
             "3: providers.openai.api_keys: give api_key or api_keys, not both",
         ),
         (
-            "[providers.openai]\napi_key = { cmd = 'pass show x' }",
-            "2: providers.openai.api_key.cmd: keys from commands are not supported in this version; use { env = \
-             \"VARIABLE\" } or { file = \"PATH\" }",
+            "[providers.openai]\napi_key = { cmd = 'pass show x | head -1' }",
+            "2: providers.openai.api_key.cmd: no shell runs here, so `|` would mean nothing; quote it, or write [\"sh\", \
+             \"-c\", \"…\"]",
         ),
         (
-            "[providers.openai]\napi_key = { keyring = 'x' }",
-            "2: providers.openai.api_key.keyring: keys from keyrings are not supported in this version; use { env = \
-             \"VARIABLE\" } or { file = \"PATH\" }",
+            "[providers.openai]\napi_key = { cmd = ' ' }",
+            "2: providers.openai.api_key.cmd: the command is empty",
         ),
-        ("[providers.openai]\napi_key = {}", "2: providers.openai.api_key: env or file is wanted here"),
+        (
+            "[providers.openai]\napi_key = { cmd = [] }",
+            "2: providers.openai.api_key.cmd: the command is empty",
+        ),
+        (
+            "[providers.openai]\napi_key = { cmd = ['a', 1] }",
+            "2: providers.openai.api_key.cmd[1]: a number stands here, a text is wanted",
+        ),
+        (
+            "[providers.openai]\napi_key = { cmd = 'a', keyring = 'b' }",
+            "2: providers.openai.api_key.keyring: give cmd or keyring, not both",
+        ),
+        (
+            "[providers.openai]\napi_key = {}",
+            "2: providers.openai.api_key: one of env, file, cmd, keyring is wanted here",
+        ),
         (
             "[providers.openai]\napi_key = { evn = 'X' }",
             "2: unknown key `evn` in [providers.openai.api_key]; did you mean `env`?",
@@ -157,8 +171,8 @@ fn a_mistake_is_named_with_its_line_and_what_is_allowed() {
         ("[providers.openai]\napi_key = ''", "2: providers.openai.api_key: the key is empty"),
         (
             "[providers.openai]\napi_key = 7",
-            "2: providers.openai.api_key: a number stands here; a key is { env = \"VARIABLE\" }, { file = \"PATH\" } or a \
-             text",
+            "2: providers.openai.api_key: a number stands here; a key is { env = \"VARIABLE\" }, { file = \"PATH\" }, { cmd = \
+             \"COMMAND\" }, { keyring = \"NAME\" } or a text",
         ),
         (
             "[providers.openai.models.x.extra]\nday = 2026-01-01",
@@ -294,6 +308,36 @@ fn a_key_that_is_missing_is_said_when_it_is_needed() {
         "no key for openai: set OPENAI_API_KEY, or write api_key = { env = \"OPENAI_API_KEY\" } under \
          [providers.openai] in ~/.config/llm-rs/config.toml"
     );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_runs_once_and_only_when_its_key_is_needed() {
+    let lab = Lab::new();
+    let (script, count) = (lab.home().join(".config/llm-rs/key.sh"), lab.home().join("count"));
+    lab.write(&script, &format!("#!/bin/sh\necho x >> '{}'\necho sk-$1\n", count.display()));
+    let script = script.display();
+    let lab = lab.user(&format!(
+        r#"
+        [providers.openai]
+        api_keys = [{{ cmd = "sh '{script}' one" }}, {{ cmd = ["sh", "{script}", "two"] }}]
+        [providers.deepseek]
+        api_key = {{ cmd = "./no-such-program" }}
+        "#,
+    ));
+    let loaded = lab.load().unwrap();
+    assert!(!count.exists());
+    assert_eq!(
+        loaded.manager.provider("openai").unwrap().key_origin(),
+        Some("the command `sh`, the command `sh`")
+    );
+    for model in ["openai/x", "openai/y"] {
+        loaded.manager.client(model).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&count).unwrap(), "x\nx\n");
+    let error = loaded.manager.client("deepseek/x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Authentication);
+    assert_eq!(error.to_string(), "the command `no-such-program` cannot be run");
 }
 
 /// Whose key goes to a provider of the configuration: a variable that the user set outranks what is stored, and the

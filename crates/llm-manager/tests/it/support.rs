@@ -137,9 +137,14 @@ impl ModelClient for FakeClient {
         Err(Error::new(ErrorKind::Unavailable, "nobody is there"))
     }
 
-    async fn close(&self) {
+    async fn close(&self) -> Result<(), Error> {
         self.closed.fetch_add(1, Ordering::Relaxed);
         tokio::task::yield_now().await;
+        match self.id.split_once('/') {
+            Some((_, "stubborn")) => Err(Error::new(ErrorKind::Connection, "it would not go")),
+            Some((_, "broken")) => panic!("a client of a user's own may panic"),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -158,7 +158,7 @@ async fn a_configured_model_goes_out_as_the_file_says() {
     // The default model takes our own key.
     ask(&loaded, None).await;
     assert_eq!(server.last().authorization.as_deref(), Some("Bearer sk-ours"));
-    loaded.manager.close().await;
+    loaded.manager.close_all().await;
     assert!(loaded.manager.client("fast").is_err());
 }
 

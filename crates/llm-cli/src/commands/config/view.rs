@@ -115,6 +115,7 @@ impl KeyLine {
         let (state, last4, why) = match key.state {
             KeyState::Set(last4) => ("set", Some(last4), None),
             KeyState::Missing => ("missing", None, None),
+            KeyState::Unread => ("unread", None, None),
             KeyState::Broken(why) => ("broken", None, Some(why)),
         };
         Self { form: key.form.as_str(), name: key.name, from: key.origin, state, last4, why }
@@ -124,6 +125,8 @@ impl KeyLine {
     pub(crate) fn source(&self) -> String {
         match (&self.from, self.form) {
             (_, "text") => self.name.clone(),
+            // Their names say what they are.
+            (Some(place), "command" | "keyring") => format!("{} ({place})", self.name),
             (Some(place), form) => format!("{form} {} ({place})", self.name),
             (None, form) => format!("{form} {}", self.name),
         }
@@ -134,6 +137,7 @@ impl KeyLine {
         match (&self.last4, &self.why) {
             (Some(last4), _) => last4.clone(),
             (None, Some(why)) => format!("{}: {why}", self.state),
+            (None, None) if self.state == "unread" => "not read".to_owned(),
             (None, None) => self.state.to_owned(),
         }
     }

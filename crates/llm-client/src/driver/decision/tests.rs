@@ -8,6 +8,7 @@ const SEC: Duration = Duration::from_secs(1);
 fn rules(endpoints: &[usize]) -> Rules {
     Rules {
         endpoints: endpoints.to_vec(),
+        reserve: Vec::new(),
         max_retries: 3,
         retry_after_cap: 60 * SEC,
         wait: Wait::Brief,

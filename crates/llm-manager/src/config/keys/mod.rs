@@ -1,13 +1,22 @@
-//! Where a key comes from: `api_key = { env = "X" }`, `{ file = "…" }`, or the key itself.
+//! Where a key comes from: `api_key = { env = "X" }`, `{ file = "…" }`, `{ cmd = "…" }`, `{ keyring = "…" }`, or the
+//! key itself.
+
+mod command;
+mod keyring;
+mod view;
 
 use std::fmt;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use llm_provider::KeySupply;
 use llm_types::{Error, ErrorKind, Secret};
 
+use self::command::Command;
+pub use self::keyring::{keyring_key, remove_keyring_key, set_keyring_key};
+pub use self::view::{KeyForm, KeyState, KeyView};
 use super::reader::{Entry, Place, Section};
 use super::schema::resolve;
 use super::tree::Value;
@@ -17,21 +26,32 @@ use crate::nearest::any_of;
 const MAX_KEY_FILE: u64 = 64 << 10;
 
 /// One entry of `api_key` or `api_keys`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct KeyEntry {
-    pub(super) origin: KeyOrigin,
+    origin: KeyOrigin,
     pub(super) place: Place,
 }
 
 /// The forms a key may be written in.
-#[derive(Debug)]
-pub(super) enum KeyOrigin {
+#[derive(Clone, Debug)]
+enum KeyOrigin {
     /// The key itself.
     Text(Secret),
     /// The name of an environment variable.
     Env(String),
     /// A file that holds the key and nothing else.
     File(PathBuf),
+    /// A command that prints it.
+    Command(Command),
+    /// An entry of the operating system's keyring.
+    Keyring(String),
+}
+
+impl KeyEntry {
+    /// Whether the user wrote which variable it is.
+    pub(super) fn is_variable(&self) -> bool {
+        matches!(self.origin, KeyOrigin::Env(_))
+    }
 }
 
 impl fmt::Display for KeyEntry {
@@ -40,6 +60,8 @@ impl fmt::Display for KeyEntry {
             KeyOrigin::Text(_) => write!(f, "{}", self.place),
             KeyOrigin::Env(name) => f.write_str(name),
             KeyOrigin::File(path) => write!(f, "{}", path.display()),
+            KeyOrigin::Command(command) => f.write_str(&command.name()),
+            KeyOrigin::Keyring(name) => f.write_str(&keyring::origin(name)),
         }
     }
 }
@@ -69,7 +91,7 @@ fn read(entry: Entry, home: Option<&Path>) -> Result<KeyEntry, Error> {
         Value::Table(_) => return from_table(entry, place, home),
         other => {
             return Err(entry.error(format_args!(
-                "{} stands here; a key is {{ env = \"VARIABLE\" }}, {{ file = \"PATH\" }} or a text",
+                "{} stands here; a key is {{ env = \"VARIABLE\" }}, {{ file = \"PATH\" }}, {{ cmd = \"COMMAND\" }}, {{ keyring = \"NAME\" }} or a text",
                 other.describe()
             )));
         }
@@ -80,30 +102,38 @@ fn read(entry: Entry, home: Option<&Path>) -> Result<KeyEntry, Error> {
 fn from_table(entry: Entry, place: Place, home: Option<&Path>) -> Result<KeyEntry, Error> {
     let full = entry.full.clone();
     let mut table = entry.open()?;
-    for (later, what) in [("cmd", "commands"), ("keyring", "keyrings")] {
-        if let Some(entry) = table.take(later) {
-            return Err(entry.error(format_args!(
-                "keys from {what} are not supported in this version; use {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }}"
-            )));
-        }
+    let mut forms: Vec<Entry> = FORMS.iter().filter_map(|form| table.take(form)).collect();
+    table.finish(&FORMS)?;
+    let Some(form) = forms.pop() else {
+        return Err(place.error(format_args!("{full}: one of {} is wanted here", FORMS.join(", "))));
+    };
+    if let Some(other) = forms.first() {
+        return Err(form.error(format_args!("give {} or {}, not both", other.key, form.key)));
     }
-    let origin = match (table.take("env"), table.take("file")) {
-        (Some(_), Some(both)) => return Err(both.error("give env or file, not both")),
-        (Some(env), None) => {
-            let name = env.filled_text()?;
-            if name.contains(['=', '\0', ' ', '$']) {
-                return Err(env.error(format_args!("{name:?} cannot name a variable")));
+    let origin = match form.key.as_str() {
+        "env" => KeyOrigin::Env(variable(&form)?),
+        "file" => KeyOrigin::File(resolve(form.filled_text()?, place.folder(), home)),
+        "cmd" => KeyOrigin::Command(Command::read(form, home)?),
+        _ => {
+            let name = form.filled_text()?;
+            if name.chars().any(char::is_control) {
+                return Err(form.error("a name has no control characters"));
             }
-            KeyOrigin::Env(name.to_owned())
-        }
-        (None, Some(file)) => KeyOrigin::File(resolve(file.filled_text()?, place.folder(), home)),
-        (None, None) => {
-            table.finish(&["env", "file"])?;
-            return Err(place.error(format_args!("{full}: env or file is wanted here")));
+            KeyOrigin::Keyring(name.to_owned())
         }
     };
-    table.finish(&["env", "file"])?;
     Ok(KeyEntry { origin, place })
+}
+
+/// The forms of a key that is not the key itself.
+const FORMS: [&str; 4] = ["env", "file", "cmd", "keyring"];
+
+fn variable(entry: &Entry) -> Result<String, Error> {
+    let name = entry.filled_text()?;
+    if name.contains(['=', '\0', ' ', '$']) {
+        return Err(entry.error(format_args!("{name:?} cannot name a variable")));
+    }
+    Ok(name.to_owned())
 }
 
 /// What the user should know about how the keys are kept.
@@ -131,7 +161,7 @@ pub(super) fn warnings(entries: &[KeyEntry], warnings: &mut Vec<String>) {
                     ));
                 }
             }
-            KeyOrigin::Env(_) => {}
+            KeyOrigin::Env(_) | KeyOrigin::Command(_) | KeyOrigin::Keyring(_) => {}
         }
     }
 }
@@ -168,6 +198,8 @@ pub(super) fn supply(
             KeyOrigin::Text(secret) => Source::Ready(Ok(Some(secret))),
             KeyOrigin::Env(name) => Source::Ready(from_env(&name, env)),
             KeyOrigin::File(path) => Source::File(path),
+            KeyOrigin::Command(command) => Source::Command(command, Mutex::new(None)),
+            KeyOrigin::Keyring(name) => Source::Keyring(name),
         })
         .collect();
     let missing = no_key(provider, &origins);
@@ -177,6 +209,8 @@ pub(super) fn supply(
             let key = match source {
                 Source::Ready(key) => key.clone()?,
                 Source::File(path) => Some(from_file(path)?),
+                Source::Command(command, answer) => Some(once(command, answer)?),
+                Source::Keyring(name) => Some(keyring_key(name)?),
             };
             keys.extend(key);
         }
@@ -187,6 +221,19 @@ pub(super) fn supply(
 enum Source {
     Ready(Result<Option<Secret>, Error>),
     File(PathBuf),
+    /// A command, and the key that it printed: it may have asked the user for it, so it runs once.
+    Command(Command, Mutex<Option<Secret>>),
+    Keyring(String),
+}
+
+/// The key of a command. One that failed is run again by the next who needs it.
+fn once(command: &Command, answer: &Mutex<Option<Secret>>) -> Result<Secret, Error> {
+    // Whoever panicked here has left nothing behind.
+    let mut answer = answer.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(key) = &*answer {
+        return Ok(key.clone());
+    }
+    Ok(answer.insert(command.run()?).clone())
 }
 
 fn no_key(provider: &str, origins: &[String]) -> Error {
@@ -206,7 +253,7 @@ pub(crate) fn key_from(origin: &str, text: String) -> Result<Secret, Error> {
     Secret::key(text).map_err(|e| Error::new(ErrorKind::Config, format!("{origin}: {e}")))
 }
 
-pub(super) fn from_file(path: &Path) -> Result<Secret, Error> {
+fn from_file(path: &Path) -> Result<Secret, Error> {
     let text = read_text(path, MAX_KEY_FILE).map_err(|e| {
         let message = format!("the key file {} cannot be read", path.display());
         Error::new(ErrorKind::Authentication, message).with_source(e)

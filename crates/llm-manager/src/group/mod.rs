@@ -1,0 +1,344 @@
+//! Clients behind one name: what a pool and an aggregator have in common. Members, how each has done of late, the caps
+//! above them, and the choice of one for a call.
+
+mod face;
+mod member;
+mod plan;
+mod seat;
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use llm_client::clock::Instant;
+use llm_client::driver::{Block, NotBefore, Queue};
+use llm_client::lane::{AdmitOptions, Cost, EndpointId, Lanes, Registry};
+use llm_client::{Metrics, ModelClient, Settings};
+use llm_types::{Capabilities, Error, ErrorKind};
+use tokio::sync::Notify;
+
+pub(crate) use self::face::speaks_for_its_group;
+pub use self::member::Member;
+pub(crate) use self::member::{Condition, Slot};
+pub(crate) use self::plan::Work;
+use self::seat::Seat;
+use crate::balance::{Candidate, Strategy, choose};
+use crate::names;
+
+/// What is said about a group before it is built.
+pub(crate) struct Parts {
+    /// What it is called in errors: "pool", "aggregator".
+    pub(crate) what: &'static str,
+    pub(crate) id: String,
+    pub(crate) members: Vec<Member>,
+    pub(crate) strategy: Strategy,
+    /// Whether a call that failed at one member may go on with another.
+    pub(crate) fallback: bool,
+    /// Where a failed call goes on, by the kind of its failure; places among the members.
+    pub(crate) chains: Vec<(ErrorKind, Vec<usize>)>,
+    /// Members that only chains lead to.
+    pub(crate) reserve: Vec<usize>,
+    pub(crate) settings: Settings,
+    pub(crate) registry: Option<Arc<Registry>>,
+}
+
+/// Members, how each has done of late, and the caps above them.
+pub(crate) struct Group {
+    what: &'static str,
+    /// Tells groups apart in the log of a call.
+    number: u64,
+    pub(crate) id: String,
+    slots: Vec<Slot>,
+    strategy: Strategy,
+    fallback: bool,
+    chains: Vec<(ErrorKind, Vec<usize>)>,
+    reserve: Vec<usize>,
+    pub(crate) settings: Settings,
+    /// What all members together may have on their way, where that is bounded.
+    cap: Option<Lanes>,
+    state: Mutex<State>,
+    queue: Queue,
+    released: Arc<Notify>,
+    pub(crate) metrics: Metrics,
+    pub(crate) capabilities: Capabilities,
+    available: AtomicBool,
+    closed: AtomicBool,
+}
+
+struct State {
+    /// Counts the choices.
+    turn: usize,
+    members: Vec<Condition>,
+}
+
+impl Group {
+    pub(crate) fn new(parts: Parts) -> Result<Arc<Self>, Error> {
+        let Parts { what, id, members, .. } = parts;
+        let config = |message: String| Error::new(ErrorKind::Config, format!("{what} {id}: {message}"));
+        names::check_id(&id)?;
+        parts.settings.check()?;
+        if members.is_empty() {
+            return Err(config("it has no members".to_owned()));
+        }
+        for (at, member) in members.iter().enumerate() {
+            if member.weight == 0 {
+                return Err(config(format!("{} has weight 0; a weight is from 1 up", member.client.id())));
+            }
+            let twice = |other: &Member| Arc::ptr_eq(&other.client, &member.client);
+            if members.iter().take(at).any(twice) {
+                return Err(config(format!("{} is a member twice", member.client.id())));
+            }
+        }
+        let registry = parts.registry.unwrap_or_default();
+        let slots: Vec<Slot> =
+            members.into_iter().map(|member| Slot::new(&id, member, &parts.settings, &registry)).collect();
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        Ok(Arc::new(Self {
+            what,
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            cap: cap(&id, &parts.settings, &registry),
+            state: Mutex::new(State { turn: 0, members: vec![Condition::default(); slots.len()] }),
+            capabilities: common(slots.iter().map(|slot| slot.client.capabilities())),
+            id,
+            slots,
+            strategy: parts.strategy,
+            fallback: parts.fallback,
+            chains: parts.chains,
+            reserve: parts.reserve,
+            settings: parts.settings,
+            queue: Queue::default(),
+            released: Arc::new(Notify::new()),
+            metrics: Metrics::default(),
+            available: AtomicBool::new(true),
+            closed: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = &Arc<dyn ModelClient>> {
+        self.slots.iter().map(|slot| &slot.client)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Plain counts: what a panic left behind is still true.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why no call is taken at all, if none is.
+    fn shut(&self) -> Option<String> {
+        let why = if self.closed.load(Ordering::Acquire) {
+            "closed"
+        } else if !self.available.load(Ordering::Acquire) {
+            "switched off (set_available)"
+        } else {
+            return None;
+        };
+        Some(format!("the {} is {why}", self.what))
+    }
+
+    fn check_open(&self) -> Result<(), NotBefore> {
+        match self.shut() {
+            None => Ok(()),
+            Some(reason) => Err(NotBefore { at: None, block: Block::Parked(ErrorKind::Unavailable), reason }),
+        }
+    }
+
+    fn describe(&self, error: Error) -> Error {
+        if error.model().is_some() {
+            return error;
+        }
+        let (provider, model) = self.id.split_once('/').unwrap_or(("", &self.id));
+        error.with_model(provider, model)
+    }
+
+    /// Takes a seat for a call at the best of these members that would take it: first those that have not failed this
+    /// call, then those that have not failed of late, then by priority and strategy. All or nothing: where a cap refuses,
+    /// nothing is taken.
+    fn admit(
+        self: &Arc<Self>,
+        wanted: &[usize],
+        failed: &[usize],
+        cost: Cost,
+        now: Instant,
+    ) -> Result<(usize, Seat), NotBefore> {
+        self.check_open()?;
+        let capped = match &self.cap {
+            None => None,
+            Some(cap) => {
+                cap.check(cost, now, &AdmitOptions::default()).map_err(|(at, why)| self.capped(at, &why))?;
+                Some(cap)
+            }
+        };
+        let mut refusal = None;
+        let mut state = self.state();
+        let mut ready: Vec<(Rank, Candidate)> = Vec::with_capacity(wanted.len());
+        for member in wanted.iter().copied() {
+            let (Some(slot), Some(condition)) = (self.slots.get(member), state.members.get(member)) else {
+                continue;
+            };
+            let retrying = failed.contains(&member);
+            if let Err(not_before) = condition.check(now).and_then(|()| slot.ready(cost, now, retrying)) {
+                refusal = Some(sooner(refusal, not_before));
+                continue;
+            }
+            let rank = Rank { failed: retrying, ailing: condition.is_ailing(now), priority: slot.priority };
+            let latency = condition.latency(now);
+            let in_flight = slot.in_flight(condition);
+            ready.push((rank, Candidate { member, weight: slot.weight, in_flight, latency }));
+        }
+        while let Some(best) = ready.iter().map(|(rank, _)| *rank).min() {
+            let candidates: Vec<Candidate> =
+                ready.iter().filter(|(rank, _)| *rank == best).map(|(_, candidate)| *candidate).collect();
+            let turn = state.turn;
+            let chosen = choose(self.strategy, &candidates, self.slots.len(), turn, fastrand::f64);
+            let Some((member, slot)) = chosen.and_then(|at| Some((at, self.slots.get(at)?))) else { break };
+            match slot.admit(cost, now, failed.contains(&member)) {
+                Ok(guard) => {
+                    let cap = capped.map(|cap| seat::taken(cap, cost, now)).transpose();
+                    let cap = cap.map_err(|(at, why)| self.capped(at, &why))?;
+                    state.turn = turn.wrapping_add(1);
+                    if let Some(condition) = state.members.get_mut(member) {
+                        condition.in_flight = condition.in_flight.saturating_add(1);
+                    }
+                    drop(state);
+                    return Ok((member, Seat::new(self, member, guard, cap, now)));
+                }
+                Err(not_before) => {
+                    refusal = Some(sooner(refusal, not_before));
+                    ready.retain(|(_, candidate)| candidate.member != member);
+                }
+            }
+        }
+        let reason = || format!("no member of the {} is left for this call", self.what);
+        Err(refusal.unwrap_or_else(|| NotBefore {
+            at: None,
+            block: Block::Parked(ErrorKind::Unavailable),
+            reason: reason(),
+        }))
+    }
+
+    fn capped(&self, at: Option<Instant>, why: &llm_client::lane::Why) -> NotBefore {
+        NotBefore { at, block: Block::Turn, reason: format!("{why} (of {} {})", self.what, self.id) }
+    }
+
+    /// Whether a call would be taken now, whatever has failed it.
+    fn ready(&self, now: Instant, retrying: bool) -> Result<(), NotBefore> {
+        self.check_open()?;
+        if let Some(cap) = &self.cap {
+            cap.check(Cost::default(), now, &AdmitOptions::default())
+                .map_err(|(at, why)| self.capped(at, &why))?;
+        }
+        // Of several members the others are asked first, and they have nothing to do with the retry.
+        let retrying = retrying && self.slots.len() == 1;
+        let state = self.state();
+        let mut refusal = None;
+        for (at, (slot, condition)) in self.slots.iter().zip(&state.members).enumerate() {
+            if self.reserve.contains(&at) {
+                continue;
+            }
+            let ready = condition.check(now).and_then(|()| slot.ready(Cost::default(), now, retrying));
+            match ready {
+                Ok(()) => return Ok(()),
+                Err(not_before) => refusal = Some(sooner(refusal, not_before)),
+            }
+        }
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// The member and the endpoint of each lane.
+    fn lanes(&self) -> (Vec<usize>, Vec<usize>) {
+        let (mut members, mut endpoints, mut next) = (Vec::new(), Vec::new(), 0);
+        for (member, slot) in self.slots.iter().enumerate() {
+            let lanes = slot.lanes();
+            members.extend(lanes.iter().map(|_| member));
+            endpoints.extend(lanes.iter().map(|endpoint| next + endpoint));
+            next += lanes.iter().max().map_or(0, |most| most + 1);
+        }
+        (members, endpoints)
+    }
+
+    /// Ends when something changes that could let a waiting call in. It hears of everything since it was made.
+    fn released(&self) -> impl Future<Output = ()> + Send + '_ {
+        let own = Arc::clone(&self.released).notified_owned();
+        let mut all: Vec<std::pin::Pin<Box<dyn Future<Output = ()> + Send + '_>>> = vec![Box::pin(own)];
+        all.extend(self.cap.iter().map(|cap| Box::pin(cap.released()) as _));
+        all.extend(self.slots.iter().flat_map(Slot::released));
+        futures_util::future::select_all(all).map(|_| ())
+    }
+}
+
+/// What comes before the strategy, the least first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    /// It has failed this call already.
+    failed: bool,
+    /// It has failed others of late.
+    ailing: bool,
+    /// Its tier.
+    priority: u32,
+}
+
+/// The refusal of the one that opens first; a date is better than none, and waiting for a call's end better than for a
+/// person.
+fn sooner(one: Option<NotBefore>, other: NotBefore) -> NotBefore {
+    let Some(one) = one else { return other };
+    let turn = |refusal: &NotBefore| matches!(refusal.block, Block::Turn);
+    let parked = |refusal: &NotBefore| matches!(refusal.block, Block::Parked(_));
+    let better = match (&one, &other) {
+        (one, other) if parked(one) != parked(other) => parked(one),
+        // One that only rests is no way in for a call that does not wait for rests.
+        (one, other) if turn(one) != turn(other) => turn(other),
+        (one, other) => match (one.at, other.at) {
+            (Some(one), Some(other)) => other < one,
+            // The end of another call may come at any moment.
+            (Some(_), None) => true,
+            (None, _) => false,
+        },
+    };
+    if better { other } else { one }
+}
+
+/// The limits of a group as a whole, if it has any.
+fn cap(id: &str, settings: &Settings, registry: &Registry) -> Option<Lanes> {
+    let bounded = settings.max_concurrent_calls.is_some()
+        || settings.requests_per_minute.is_some()
+        || settings.tokens_per_minute.is_some();
+    bounded.then(|| {
+        let id = EndpointId { base_url: id.to_owned(), model: String::new() };
+        Lanes::new(registry.endpoint(&id, settings, llm_client::clock::now()), None)
+    })
+}
+
+/// What all of them can do, as far as that is known; limits are the narrowest.
+fn common<'a>(mut all: impl Iterator<Item = &'a Capabilities>) -> Capabilities {
+    fn same(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+        one.filter(|_| one == other)
+    }
+    fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+        one.zip(other).map(|(one, other)| one.min(other))
+    }
+    let first = all.next().cloned().unwrap_or_default();
+    all.fold(first, |one, other| Capabilities {
+        streaming: same(one.streaming, other.streaming),
+        tools: same(one.tools, other.tools),
+        parallel_tools: same(one.parallel_tools, other.parallel_tools),
+        json_schema: same(one.json_schema, other.json_schema),
+        images: same(one.images, other.images),
+        audio: same(one.audio, other.audio),
+        reasoning: same(one.reasoning, other.reasoning),
+        embeddings: same(one.embeddings, other.embeddings),
+        context_window: least(one.context_window, other.context_window),
+        max_output: least(one.max_output, other.max_output),
+    })
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members: Vec<&str> = self.slots.iter().map(|slot| slot.client.id()).collect();
+        f.debug_struct("Group")
+            .field("id", &self.id)
+            .field("strategy", &self.strategy)
+            .field("members", &members)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,173 @@
+//! What a call holds while it is with a member: its place in the counts, and the gates it passed.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::Stream;
+use llm_client::ChatStream;
+use llm_client::clock::{self, Instant};
+use llm_client::lane::{Admission, AdmitOptions, Cost, LaneGuard, Lanes, Why};
+use llm_types::{Error, ErrorKind, Move, StreamEvent, Usage};
+
+use super::Group;
+
+/// A call's place with a member. It is ended by [`succeed`](Self::succeed) or [`fail`](Self::fail); dropped without either,
+/// the call was cancelled.
+pub(crate) struct Seat {
+    group: Arc<Group>,
+    member: usize,
+    /// The gate of the member.
+    guard: Option<LaneGuard>,
+    /// The cap of the group.
+    cap: Option<LaneGuard>,
+    since: Instant,
+    /// How long until the first content of a stream.
+    first: Option<Duration>,
+}
+
+/// Takes a place under a group's cap.
+pub(super) fn taken(cap: &Lanes, cost: Cost, now: Instant) -> Result<LaneGuard, (Option<Instant>, Why)> {
+    match cap.admit(cost, now, &AdmitOptions::default()) {
+        Admission::Granted(guard) => Ok(guard),
+        Admission::NotBefore { at, why } => Err((at, why)),
+    }
+}
+
+impl Seat {
+    pub(super) fn new(
+        group: &Arc<Group>,
+        member: usize,
+        guard: Option<LaneGuard>,
+        cap: Option<LaneGuard>,
+        since: Instant,
+    ) -> Self {
+        Self { group: Arc::clone(group), member, guard, cap, since, first: None }
+    }
+
+    pub(super) fn member(&self) -> usize {
+        self.member
+    }
+
+    /// The request begins to leave: it counts against the caps, whatever becomes of it.
+    pub(super) fn sent(&mut self) {
+        for guard in [&mut self.guard, &mut self.cap].into_iter().flatten() {
+            guard.sent();
+        }
+    }
+
+    /// The member has begun to answer.
+    pub(super) fn answering(&mut self) {
+        self.first = Some(self.since.elapsed());
+        if let Some(guard) = &self.guard {
+            guard.answering();
+        }
+    }
+
+    /// The call was answered.
+    pub(super) fn succeed(mut self, usage: Option<&Usage>) {
+        let now = clock::now();
+        let took = self.first.unwrap_or_else(|| now.saturating_duration_since(self.since));
+        if let Some(condition) = self.group.state().members.get_mut(self.member) {
+            condition.succeeded(took, now);
+        }
+        let used = usage.map(Usage::total);
+        for guard in [self.guard.take(), self.cap.take()].into_iter().flatten() {
+            guard.succeed(used, now);
+        }
+    }
+
+    /// The call failed. Nothing was sent where the error says so; then only the date it names is kept.
+    pub(super) fn fail(mut self, error: &Error) {
+        let (now, random) = (clock::now(), clock::random());
+        let verdict = error.kind().verdict();
+        if let Some(condition) = self.group.state().members.get_mut(self.member) {
+            match error.kind() {
+                ErrorKind::Unavailable => {
+                    if let Some(wait) = error.retry_after() {
+                        condition.refused(clock::after(now, wait));
+                    }
+                }
+                // A limit has its cool-down, and what the caller did wrong says nothing of the member.
+                ErrorKind::RateLimited => {}
+                _ if verdict.other_lane == Move::Never && !verdict.breaker => {}
+                _ => condition.failed(self.since, now, random),
+            }
+        }
+        let stands_in = self.group.slots.get(self.member).is_some_and(super::Slot::stands_in);
+        let used = error.partial().and_then(|partial| partial.usage.as_ref()).map(Usage::total);
+        match self.guard.take() {
+            Some(guard) if stands_in => guard.fail(error, 0, now, random),
+            // The client keeps account of its faults; this gate only counts.
+            Some(guard) if error.kind() != ErrorKind::Unavailable => guard.succeed(used, now),
+            _ => {}
+        }
+        if let Some(cap) = self.cap.take().filter(|_| error.kind() != ErrorKind::Unavailable) {
+            cap.succeed(used, now);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(condition) = self.group.state().members.get_mut(self.member) {
+            condition.in_flight = condition.in_flight.saturating_sub(1);
+        }
+        // The gates give back what they hold before anybody is told that there is room.
+        drop((self.guard.take(), self.cap.take()));
+        self.group.released.notify_waiters();
+    }
+}
+
+/// A member's open stream, with the call's seat until its last event.
+pub(super) struct SeatedStream {
+    events: ChatStream,
+    /// Events that were read ahead, the next one last.
+    ahead: Vec<StreamEvent>,
+    seat: Option<Seat>,
+    started: Instant,
+    usage: Option<Usage>,
+}
+
+impl SeatedStream {
+    pub(super) fn new(events: ChatStream, ahead: Vec<StreamEvent>, seat: Seat, started: Instant) -> Self {
+        Self { events, ahead, seat: Some(seat), started, usage: None }
+    }
+
+    fn note(&mut self, event: &StreamEvent) {
+        match event {
+            StreamEvent::Usage(usage) => self.usage = Some(*usage),
+            StreamEvent::End => {
+                if let Some(seat) = self.seat.take() {
+                    seat.group.metrics.succeeded(self.started.elapsed(), self.usage.as_ref());
+                    seat.succeed(self.usage.as_ref());
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Stream for SeatedStream {
+    type Item = Result<StreamEvent, Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        let event = match this.ahead.pop() {
+            Some(event) => Some(Ok(event)),
+            None => std::task::ready!(Pin::new(&mut this.events).poll_next(cx)),
+        };
+        match &event {
+            Some(Ok(event)) => this.note(event),
+            Some(Err(error)) => {
+                if let Some(seat) = this.seat.take() {
+                    seat.group.metrics.failed(this.usage.as_ref());
+                    seat.fail(error);
+                }
+            }
+            None => {}
+        }
+        Poll::Ready(event)
+    }
+}
