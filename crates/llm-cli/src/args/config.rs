@@ -287,6 +287,10 @@ pub struct KeysSet {
     /// The provider
     #[arg(value_name = "PROVIDER")]
     pub provider: String,
+    /// Keep it in the operating system's keyring; on Linux that of the kernel, which forgets at a restart
+    #[cfg(feature = "keyring")]
+    #[arg(long)]
+    pub keyring: bool,
     /// The talk.
     #[command(flatten)]
     pub talk: Talk,

@@ -34,7 +34,7 @@ pub use self::choose::Choice;
 pub use self::default_line::with_default_as;
 pub use self::edit::{create_new, with_default, write};
 pub use self::files::user_config;
-pub use self::key_line::{with_key_file, without_key_file};
+pub use self::key_line::{Kept, with_key_line, without_key_line};
 pub use self::keys::{KeyForm, KeyState, KeyView, keyring_key, remove_keyring_key, set_keyring_key};
 pub use self::layers::SetBy;
 pub use self::load::{Loaded, Sources, StartServer, load};

@@ -4,7 +4,9 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use llm_manager::config::{with_key_file, without_key_file, write};
+use llm_manager::config::{Kept, with_key_line, without_key_line, write};
+#[cfg(feature = "keyring")]
+use llm_manager::config::{keyring_key, remove_keyring_key, set_keyring_key};
 use llm_types::Secret;
 
 use super::typed;
@@ -64,18 +66,19 @@ pub(crate) fn set(args: &KeysSet, term: &Arc<Term>) -> Result<Exit, Failure> {
     let loaded = session::configuration(Some(&Model { config, ..Model::default() }), &[])?;
     loaded.manager.require_provider(&args.provider).map_err(Failure::from)?;
     session::toml_only(&places.config, "the line that points to the key")
-        .map_err(|failure| failure.hint(by_hand(&places)))?;
+        .map_err(|failure| failure.hint(by_hand(kept(args, &places))))?;
     let text = places.text()?;
-    let changed = with_key_file(&text, &args.provider, &places.relative).map_err(|error| {
+    let kept = kept(args, &places);
+    let changed = with_key_line(&text, &args.provider, kept).map_err(|error| {
         let conflict = error.message().contains("another key");
         let failure = Failure::from(error);
         match conflict {
-            true => failure.exits(Exit::Conflict).hint(by_hand(&places)),
+            true => failure.exits(Exit::Conflict).hint(by_hand(kept)),
             false => failure,
         }
     })?;
     let key = read(&args.provider, term)?;
-    write(&places.key, &format!("{}\n", key.expose())).map_err(session::file_failure)?;
+    let place = keep(kept, &places, &key)?;
     if changed != text || !places.config.exists() {
         write(&places.config, &changed).map_err(session::file_failure)?;
     }
@@ -83,7 +86,7 @@ pub(crate) fn set(args: &KeysSet, term: &Arc<Term>) -> Result<Exit, Failure> {
         "the key {} of {} is kept in {}",
         key.hint(),
         safe::line(&args.provider),
-        safe::path(&places.key)
+        safe::line(&place)
     ));
     // A variable goes before a stored key.
     let model = Model { config: Some(places.config.clone()), ..Model::default() };
@@ -92,8 +95,32 @@ pub(crate) fn set(args: &KeysSet, term: &Arc<Term>) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn by_hand(places: &Places) -> String {
-    format!("`llm config edit` opens it; the line would be api_key = {{ file = \"{}\" }}", places.relative)
+/// Where the key shall be kept: in a file, unless the keyring was asked for.
+#[cfg(not(feature = "keyring"))]
+fn kept<'a>(_: &'a KeysSet, places: &'a Places) -> Kept<'a> {
+    Kept::File(&places.relative)
+}
+
+/// Where the key shall be kept: in a file, unless the keyring was asked for.
+#[cfg(feature = "keyring")]
+fn kept<'a>(args: &'a KeysSet, places: &'a Places) -> Kept<'a> {
+    if args.keyring { Kept::Keyring(&args.provider) } else { Kept::File(&places.relative) }
+}
+
+/// Puts the key there, and says where that is.
+fn keep(kept: Kept<'_>, places: &Places, key: &Secret) -> Result<String, Failure> {
+    #[cfg(feature = "keyring")]
+    if let Kept::Keyring(name) = kept {
+        set_keyring_key(name, key).map_err(Failure::from)?;
+        return Ok("the keyring".to_owned());
+    }
+    debug_assert!(matches!(kept, Kept::File(_)), "without the feature nothing else is asked for");
+    write(&places.key, &format!("{}\n", key.expose())).map_err(session::file_failure)?;
+    Ok(places.key.display().to_string())
+}
+
+fn by_hand(kept: Kept<'_>) -> String {
+    format!("`llm config edit` opens it; the line would be {}", kept.line())
 }
 
 /// The key, from a pipe or typed unseen.
@@ -123,26 +150,31 @@ fn read(provider: &str, term: &Term) -> Result<Secret, Failure> {
 /// [`Exit::NotFound`] when none is kept, [`Exit::Usage`] when the line cannot be taken out by itself, [`Exit::File`].
 pub(crate) fn rm(args: &KeysRm, term: &Arc<Term>) -> Result<Exit, Failure> {
     let places = Places::of(&args.provider)?;
-    let line = without_line(&places, &args.provider)?;
-    let removed = remove(&places.key)?;
+    let text = match std::fs::read_to_string(&places.config) {
+        Ok(text) => Some(text),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => return Err(Failure::file("read", &places.config, &e)),
+    };
+    let mut removed = remove(&places.key)?;
+    let ways = [Kept::File(&places.relative), Kept::Keyring(&args.provider)];
+    let line =
+        text.and_then(|text| ways.iter().find_map(|way| without_key_line(&text, &args.provider, *way)));
+    #[cfg(feature = "keyring")]
+    if keyring_key(&args.provider).is_ok() {
+        remove_keyring_key(&args.provider).map_err(Failure::from)?;
+        removed = true;
+    }
     if let Some(changed) = &line {
         write(&places.config, changed).map_err(session::file_failure)?;
+        removed = true;
     }
-    if !removed && line.is_none() {
+    if !removed {
         let message = format!("no key of `{}` is kept", args.provider);
         return Err(Failure::own(Exit::NotFound, "not_found", message)
             .hint("`llm keys list` shows where keys come from"));
     }
     term.note(&format!("the key of {} is removed", safe::line(&args.provider)));
     Ok(Exit::Ok)
-}
-
-fn without_line(places: &Places, provider: &str) -> Result<Option<String>, Failure> {
-    match std::fs::read_to_string(&places.config) {
-        Ok(text) => Ok(without_key_file(&text, provider, &places.relative)),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(Failure::file("read", &places.config, &e)),
-    }
 }
 
 fn remove(path: &Path) -> Result<bool, Failure> {
