@@ -28,7 +28,7 @@ use crate::contract::{Admission, ChatStream, Embedder, HealthProbe, ModelClient,
 use crate::dialect::Encoded;
 use crate::driver::{Driven, Queue, drive};
 use crate::health::Health;
-use crate::lane::{Cost, LaneGuard, Lanes};
+use crate::lane::{Cost, LaneGuard, Lanes, RateLimitStatus};
 use crate::metrics::{Metrics, MetricsSnapshot};
 use crate::settings::Settings;
 use crate::transport::{Endpoint, PoolStats, Transport, check_key_over_plain_http};
@@ -84,6 +84,19 @@ impl HttpClient {
     #[must_use]
     pub fn lanes(&self) -> &Lanes {
         &self.0.lanes
+    }
+
+    /// Every limit that can hold a call back, as it stands: buckets, slots, keys by hint, what the server said and what was
+    /// learned, with the time until it expires.
+    #[must_use]
+    pub fn rate_limit_status(&self) -> RateLimitStatus {
+        self.0.lanes.rate_limit_status(clock::now())
+    }
+
+    /// Fills its buckets and forgets cool-downs and learned limits; see [`Lanes::reset_rate_limit`]. All clients of the
+    /// endpoint notice.
+    pub fn reset_rate_limit(&self) {
+        self.0.lanes.reset_rate_limit(clock::now());
     }
 
     /// Its counters and latencies.

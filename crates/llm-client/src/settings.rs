@@ -38,8 +38,24 @@ pub struct Settings {
     pub max_concurrent_calls: Option<u32>,
     /// The most requests in a minute, retries included.
     pub requests_per_minute: Option<u32>,
+    /// Requests that may go at once after a pause, on top of `requests_per_minute`. Default: a second's worth of them, within
+    /// the minute's.
+    pub requests_burst: Option<u32>,
     /// The most tokens in a minute, prompt and answer.
     pub tokens_per_minute: Option<u32>,
+    /// Tokens that may go at once after a pause, on top of `tokens_per_minute`. Default: a second's worth of them, within the
+    /// minute's.
+    pub tokens_burst: Option<u32>,
+    /// `max_concurrent_calls` for each key.
+    pub key_max_concurrent_calls: Option<u32>,
+    /// `requests_per_minute` for each key.
+    pub key_requests_per_minute: Option<u32>,
+    /// `requests_burst` for each key.
+    pub key_requests_burst: Option<u32>,
+    /// `tokens_per_minute` for each key.
+    pub key_tokens_per_minute: Option<u32>,
+    /// `tokens_burst` for each key.
+    pub key_tokens_burst: Option<u32>,
     /// The most open connections to a host.
     pub max_connections: u32,
     /// How long an unused connection is kept.
@@ -96,7 +112,14 @@ impl Default for Settings {
             recovery_time: Duration::from_secs(60),
             max_concurrent_calls: None,
             requests_per_minute: None,
+            requests_burst: None,
             tokens_per_minute: None,
+            tokens_burst: None,
+            key_max_concurrent_calls: None,
+            key_requests_per_minute: None,
+            key_requests_burst: None,
+            key_tokens_per_minute: None,
+            key_tokens_burst: None,
             max_connections: 256,
             pool_idle: Duration::from_secs(30),
             http2: true,
@@ -163,6 +186,21 @@ impl Settings {
         if self.backoff_base > self.backoff_cap {
             let allowed = format!("at most backoff_cap_ms ({})", self.backoff_cap.as_millis());
             return wrong("backoff_base_ms", self.backoff_base.as_millis().to_string(), allowed);
+        }
+        for (burst, rate, burst_key, rate_key) in [
+            (self.requests_burst, self.requests_per_minute, "requests_burst", "requests_per_minute"),
+            (self.tokens_burst, self.tokens_per_minute, "tokens_burst", "tokens_per_minute"),
+            (
+                self.key_requests_burst,
+                self.key_requests_per_minute,
+                "key_requests_burst",
+                "key_requests_per_minute",
+            ),
+            (self.key_tokens_burst, self.key_tokens_per_minute, "key_tokens_burst", "key_tokens_per_minute"),
+        ] {
+            if let (Some(burst), None) = (burst, rate) {
+                return wrong(burst_key, burst.to_string(), format!("of use without {rate_key}"));
+            }
         }
         match (&self.client_cert_file, &self.client_key_file) {
             (Some(_), None) => {
@@ -376,7 +414,14 @@ const TABLE: &[SettingRow] = rows! {
     "recovery_time_secs" recovery_time secs, "how long an open breaker rests (60)";
     "max_concurrent_calls" max_concurrent_calls limit, "most calls in flight (none)";
     "requests_per_minute" requests_per_minute limit, "most requests in a minute, retries included (none)";
+    "requests_burst" requests_burst limit, "requests that may go at once after a pause, on top of those a minute (a second's worth, within them)";
     "tokens_per_minute" tokens_per_minute limit, "most tokens in a minute, prompt and answer (none)";
+    "tokens_burst" tokens_burst limit, "tokens that may go at once after a pause, on top of those a minute (a second's worth, within them)";
+    "key_max_concurrent_calls" key_max_concurrent_calls limit, "most calls in flight on each key (none)";
+    "key_requests_per_minute" key_requests_per_minute limit, "most requests in a minute on each key (none)";
+    "key_requests_burst" key_requests_burst limit, "requests_burst of each key";
+    "key_tokens_per_minute" key_tokens_per_minute limit, "most tokens in a minute on each key (none)";
+    "key_tokens_burst" key_tokens_burst limit, "tokens_burst of each key";
     "max_connections" max_connections |v| whole(v, 1, "a whole number from 1 up"), "most open connections to a host (256)";
     "pool_idle_secs" pool_idle secs, "how long an unused connection is kept (30)";
     "http2" http2 switch, "speak HTTP/2 where the server offers it (true)";
@@ -492,6 +537,14 @@ mod tests {
             settings.check().unwrap_err().to_string(),
             "backoff_base_ms: `90000` is not at most backoff_cap_ms (60000)"
         );
+        let mut settings = Settings::default();
+        settings.set("key_requests_burst", "10").unwrap();
+        assert_eq!(
+            settings.check().unwrap_err().to_string(),
+            "key_requests_burst: `10` is not of use without key_requests_per_minute"
+        );
+        settings.set("key_requests_per_minute", "60").unwrap();
+        assert_eq!(settings.check(), Ok(()));
     }
 
     #[test]

@@ -33,11 +33,16 @@ mod group;
 mod names;
 mod nearest;
 mod pool;
+mod probe;
 mod registry;
+mod reload;
+mod view;
 
 pub use crate::aggregator::{Aggregator, AggregatorBuilder, Cause};
 pub use crate::balance::Strategy;
 pub use crate::global::{install, manager};
 pub use crate::group::Member;
 pub use crate::pool::{Pool, PoolBuilder, create_router_from_urls};
+pub use crate::probe::{ProbeRules, Prober};
 pub use crate::registry::{Found, Manager, ModelEntry, Resolved};
+pub use crate::view::{ProviderState, Snapshot};

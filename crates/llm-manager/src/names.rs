@@ -1,6 +1,6 @@
 //! What a name means: the pure part of the registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use llm_client::ModelClient;
@@ -19,6 +19,16 @@ pub(crate) struct Names {
     providers: Vec<Arc<dyn Provider>>,
     clients: Vec<Arc<dyn ModelClient>>,
     aliases: BTreeMap<String, String>,
+    /// What a configuration put here, so that the next one can take it out again.
+    configured: Configured,
+}
+
+/// Names of one kind each.
+#[derive(Default)]
+struct Configured {
+    providers: BTreeSet<String>,
+    clients: BTreeSet<String>,
+    aliases: BTreeSet<String>,
 }
 
 fn config(message: impl Into<String>) -> Error {
@@ -45,16 +55,64 @@ pub(crate) fn check_id(id: &str) -> Result<(), Error> {
 }
 
 impl Names {
+    /// Everything here comes from a configuration.
+    pub(crate) fn seal(&mut self) {
+        self.configured = Configured {
+            providers: self.providers.iter().map(|provider| provider.name().to_owned()).collect(),
+            clients: self.clients.iter().map(|client| client.id().to_owned()).collect(),
+            aliases: self.aliases.keys().cloned().collect(),
+        };
+    }
+
+    /// Takes the place of older names: of theirs only those stay that were put there by hand and have no new bearer here.
+    /// Their order comes after the configuration's own.
+    pub(crate) fn succeed(mut self, older: Self) -> Self {
+        let Self { providers, clients, aliases, configured } = older;
+        for provider in providers {
+            let name = provider.name();
+            if !configured.providers.contains(name) && self.provider(name).is_none() {
+                self.providers.push(provider);
+            }
+        }
+        for client in clients {
+            let known = self.clients.iter().any(|new| new.id() == client.id());
+            if !configured.clients.contains(client.id()) && !known {
+                self.clients.push(client);
+            }
+        }
+        for (alias, target) in aliases {
+            if !configured.aliases.contains(&alias) && !self.aliases.contains_key(&alias) {
+                self.aliases.insert(alias, target);
+            }
+        }
+        self
+    }
+
+    /// Whether this provider's models still have their names.
+    pub(crate) fn still_leads_to(&self, provider: &Arc<dyn Provider>) -> bool {
+        self.provider(provider.name()).is_some_and(|known| Arc::ptr_eq(known, provider))
+    }
+
+    pub(crate) fn clients(&self) -> &[Arc<dyn ModelClient>] {
+        &self.clients
+    }
+
     pub(crate) fn put_provider(&mut self, provider: Arc<dyn Provider>) {
         match self.providers.iter_mut().find(|old| old.name() == provider.name()) {
-            Some(old) => *old = provider,
+            Some(old) => {
+                self.configured.providers.remove(provider.name());
+                *old = provider;
+            }
             None => self.providers.push(provider),
         }
     }
 
     pub(crate) fn put_client(&mut self, client: Arc<dyn ModelClient>) {
         match self.clients.iter_mut().find(|old| old.id() == client.id()) {
-            Some(old) => *old = client,
+            Some(old) => {
+                self.configured.clients.remove(client.id());
+                *old = client;
+            }
             None => self.clients.push(client),
         }
     }

@@ -9,35 +9,36 @@ use futures_util::{FutureExt as _, future};
 use llm_client::ModelClient;
 use llm_provider::{ModelConfig, Provider};
 use llm_types::{Error, ErrorKind};
+use serde::Serialize;
 
 use crate::names::{self, Names};
 
 /// Finds the client for a model's name, makes each client once, and closes them all.
 ///
 /// All methods may be called from many tasks at once. A look-up of a name that was asked for before takes one read lock
-/// and one map access; no lock is held while a client is made or closed.
-#[derive(Default)]
+/// and one map access; no lock is held while a client is made or closed. A clone is the same manager.
+#[derive(Clone, Default)]
 pub struct Manager {
-    state: RwLock<State>,
+    state: Arc<RwLock<State>>,
 }
 
 #[derive(Default)]
-struct State {
-    names: Names,
-    default_model: Option<String>,
+pub(crate) struct State {
+    pub(crate) names: Names,
+    pub(crate) default_model: Option<String>,
     /// Clients made or registered, by `provider/name`.
-    clients: HashMap<String, Arc<Slot>>,
+    pub(crate) clients: HashMap<String, Arc<Slot>>,
     /// Clients that no name leads to, kept to be closed.
-    others: Vec<Arc<dyn ModelClient>>,
+    pub(crate) others: Vec<Arc<dyn ModelClient>>,
     /// What names led to before, as they were asked for.
-    answers: HashMap<String, Arc<dyn ModelClient>>,
+    pub(crate) answers: HashMap<String, Arc<dyn ModelClient>>,
     /// Counts the changes, so that an answer found before one is not kept after it.
     changes: u64,
-    closed: bool,
+    pub(crate) closed: bool,
 }
 
 /// A client that is made by the first who needs it, while others wait for that one and for nothing else.
-struct Slot {
+pub(crate) struct Slot {
     provider: Arc<dyn Provider>,
     model: Box<ModelConfig>,
     client: Mutex<Option<Arc<dyn ModelClient>>>,
@@ -53,8 +54,13 @@ impl Slot {
         Ok(client.insert(self.provider.create_client(&self.model)?).clone())
     }
 
-    fn made(&self) -> Option<Arc<dyn ModelClient>> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn provider(&self) -> &Arc<dyn Provider> {
+        &self.provider
+    }
+
+    /// The client, if it was made.
+    pub(crate) fn made(&self) -> Option<Arc<dyn ModelClient>> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -98,7 +104,7 @@ impl Resolved {
 }
 
 /// A configured model, for lists.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ModelEntry {
     /// `provider/name`, which always finds it.
     pub id: String,
@@ -117,12 +123,12 @@ impl Manager {
         Self::default()
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, State> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
         // Every change is one step of plain data: what a panic left behind is whole.
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self) -> RwLockWriteGuard<'_, State> {
+    pub(crate) fn change(&self) -> RwLockWriteGuard<'_, State> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         state.changes += 1;
         state.answers.clear();
@@ -301,6 +307,29 @@ impl Manager {
     #[must_use]
     pub fn aliases(&self) -> Vec<(String, String)> {
         self.read().names.aliases()
+    }
+
+    /// Forgets every provider, client, alias and default. Clients that were handed out go on working, since nothing is
+    /// closed.
+    pub fn clear(&self) {
+        let mut state = self.change();
+        let closed = state.closed;
+        *state = State { changes: state.changes, closed, ..State::default() };
+    }
+
+    /// Switches the client of this name off and on by hand; see
+    /// [`ModelClient::set_available`]. It is made at need.
+    ///
+    /// # Errors
+    /// Those of [`client`](Self::client), and `Config` for a client that cannot be switched.
+    pub fn set_available(&self, name: &str, available: bool) -> Result<(), Error> {
+        let client = self.client(name)?;
+        if client.set_available(available) {
+            return Ok(());
+        }
+        let message =
+            format!("{} cannot be switched off and on: it does not keep `set_available`", client.id());
+        Err(Error::new(ErrorKind::Config, message))
     }
 
     /// Closes every client that was made or registered, and refuses to make more. Calls in flight end as they would. A

@@ -123,6 +123,22 @@ impl ProviderSpec {
             && self.hosts.iter().any(|pattern| *pattern == host || below(pattern))
     }
 
+    /// The path of its own address: what stands for a base URL of one of its hosts that was written without a path.
+    fn own_path(&self) -> Option<&'static str> {
+        let (_, rest) = self.base_url?.split_once("://")?;
+        Some(rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default())
+    }
+
+    /// How the model named like this is spoken to at this address.
+    pub(crate) fn quirks_at(&self, address: &Endpoint, model: &str) -> Quirks {
+        let mut quirks = self.quirks_for(model);
+        if self.base_url.is_some() {
+            let own = self.own_path().filter(|_| self.owns(address));
+            quirks.default_path = own.unwrap_or(Quirks::NONE.default_path);
+        }
+        quirks
+    }
+
     /// Whether a key that was given for one address may go to the other: they are of one origin, or both the vendor's own.
     #[must_use]
     pub fn shares_keys(&self, one: &Endpoint, other: &Endpoint) -> bool {
@@ -148,7 +164,7 @@ impl ProviderSpec {
     /// How the model named like this is spoken to here: the row's quirks and what follows the model's name.
     #[must_use]
     pub fn quirks_for(&self, model: &str) -> Quirks {
-        families::quirks(&self.quirks, model)
+        families::quirks(self, model)
     }
 
     /// The address that the environment gives it, with the variable's name.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use llm_client::clock;
 use llm_client::dialect::Dialect;
+use llm_client::lane::DeclaredLimits;
 use llm_client::transport::Endpoint;
 use llm_client::{HttpClient, ModelClient, Settings};
 use llm_types::{Error, ErrorKind, Secret};
@@ -32,6 +34,7 @@ pub struct SpecProvider {
     settings: Settings,
     models: Vec<ModelConfig>,
     key_advice: Option<String>,
+    limits: Vec<(String, DeclaredLimits)>,
     shared: Arc<Shared>,
 }
 
@@ -49,6 +52,7 @@ impl SpecProvider {
             settings: Settings::default(),
             models: Vec::new(),
             key_advice: None,
+            limits: Vec::new(),
             shared: Arc::new(Shared::from_process_env()),
         }
     }
@@ -98,6 +102,13 @@ impl SpecProvider {
     #[must_use]
     pub fn with_key_advice(self, advice: impl Into<String>) -> Self {
         Self { key_advice: Some(advice.into()), ..self }
+    }
+
+    /// A limit that its clients share with everybody who names it, over the same [`Shared`]. The last values count.
+    #[must_use]
+    pub fn with_limit(mut self, name: impl Into<String>, declared: DeclaredLimits) -> Self {
+        self.limits.push((name.into(), declared));
+        self
     }
 
     /// Connections, key pools and the state of endpoints, shared with other providers. Without it the clients of this
@@ -242,6 +253,9 @@ impl SpecProvider {
             .headers(model.headers.clone())
             .extra(model.extra.clone())
             .capabilities(self.spec.capabilities.clone());
+        for (name, declared) in &self.limits {
+            builder = builder.shared_limit(self.shared.lanes().update_limit(name, *declared, clock::now()));
+        }
         builder = match self.keys.identity() {
             // The provider's own keys share the calls of all its models.
             Some(identity) if model.keys.is_none() && !keys.is_empty() => {

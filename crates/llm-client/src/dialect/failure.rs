@@ -77,7 +77,7 @@ impl Failure {
     fn fits(&self, pattern: &ErrorPattern, status: Option<u16>) -> bool {
         let ErrorPattern { status: wanted, code, text, .. } = pattern;
         wanted.is_none_or(|wanted| status == Some(wanted))
-            && code.is_none_or(|code| self.codes.iter().any(|known| known == code))
+            && code.is_none_or(|code| self.codes.iter().any(|known| is_like(known, code)))
             && text.is_none_or(|text| self.message.contains(text))
     }
 
@@ -103,6 +103,11 @@ impl Failure {
             (_, Some(word)) => word,
         }
     }
+}
+
+/// Whether a code is the pattern's, or begins like it where it ends in `*`.
+fn is_like(code: &str, pattern: &str) -> bool {
+    pattern.strip_suffix('*').map_or(code == pattern, |start| code.starts_with(start))
 }
 
 /// Codes and types of several servers, in order of what they tell. Those that tell no more than a status come last.
@@ -220,6 +225,19 @@ mod tests {
             (" plain words ", "plain words"),
         ] {
             assert_eq!(Failure::from_page(page).message, message);
+        }
+    }
+
+    #[test]
+    fn a_pattern_names_a_code_or_its_beginning() {
+        for (code, pattern, fits) in [
+            ("Limit.Rpm", "Limit.*", true),
+            ("Limit.", "Limit.*", true),
+            ("Limit", "Limit.*", false),
+            ("Limit.Rpm", "Limit.Rpm", true),
+            ("Limit.Rpms", "Limit.Rpm", false),
+        ] {
+            assert_eq!(is_like(code, pattern), fits, "{code} {pattern}");
         }
     }
 

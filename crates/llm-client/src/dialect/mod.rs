@@ -38,9 +38,9 @@ mod tool_deltas;
 
 pub use events::events_of;
 pub use quirks::{
-    ALL_EFFORTS, AuthHeader, EmptyContent, ErrorPattern, FileUrl, InTotal, Paths, Quirks, ReasoningForm,
-    RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage, SystemRole, TagPair,
-    ThinkTags, TokenLimit, ToolIds, UsageRule,
+    ALL_EFFORTS, AuthHeader, BodyMember, EmptyContent, ErrorPattern, FileUrl, ImageUrl, InTotal,
+    LogprobsForm, Paths, Quirks, ReasoningForm, RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel,
+    Setting, StreamUsage, SystemRole, TagPair, ThinkTags, TokenLimit, ToolIds, Turns, UsageRule,
 };
 
 /// A wire format.
@@ -145,10 +145,10 @@ impl Dialect {
 
     /// The path of a base URL, from the path a user wrote: with or without the format's version.
     #[must_use]
-    pub fn base_path(self, given: &str) -> &str {
+    pub fn base_path<'a>(self, given: &'a str, quirks: &Quirks) -> &'a str {
         match (self, given) {
             // Any path is used as it is: many servers have their own.
-            (Self::OpenAiChat, "" | "/") => "/v1",
+            (Self::OpenAiChat, "" | "/") => quirks.default_path,
             (Self::OpenAiChat, path) => path,
         }
     }

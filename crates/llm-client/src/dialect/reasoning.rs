@@ -42,12 +42,18 @@ impl Wish {
 /// [`ErrorKind::InvalidRequest`] for a setting that contradicts itself, and, where strictness was asked for, for one that
 /// cannot be expressed.
 pub(crate) fn write(
-    setting: &ReasoningSetting,
+    setting: Option<&ReasoningSetting>,
+    stream: bool,
     quirks: &Quirks,
     extra: &Extra,
     body: &mut Body,
 ) -> Result<(), Error> {
-    let Some(wish) = Wish::of(setting)? else { return Ok(()) };
+    let wish = setting.map(Wish::of).transpose()?.flatten();
+    let Some(wish) =
+        (if stream || !quirks.thinks_streamed_only { wish } else { plain(wish, quirks, extra, body)? })
+    else {
+        return Ok(());
+    };
     match quirks.reasoning {
         ReasoningForm::None => body.warn("reasoning", "this endpoint has no setting for it; it was left out"),
         ReasoningForm::Effort => match wish {
@@ -79,7 +85,17 @@ pub(crate) fn write(
             body.member(member, &(wish != Wish::Off))?;
             if let Wish::On(level, limit) = wish {
                 no_level(level, body)?;
-                write_budget(budget, limit, body)?;
+                write_budget(budget, limit, quirks, body)?;
+            }
+            Ok(())
+        }
+        ReasoningForm::Enabled => {
+            body.object("reasoning", &[("enabled", &*raw(&(wish != Wish::Off))?)], extra)?;
+            if let Wish::On(level, limit) = wish {
+                no_budget(limit, body)?;
+                if let Some(level) = level {
+                    effort(level, quirks, body)?;
+                }
             }
             Ok(())
         }
@@ -123,11 +139,24 @@ pub(crate) fn write(
                 if let Some(level) = level {
                     effort(level, quirks, body)?;
                 }
-                write_budget(budget, limit, body)?;
+                write_budget(budget, limit, quirks, body)?;
             }
             Ok(())
         }
     }
+}
+
+/// What is asked of a plain call where only streams can think. Whoever writes the switch by hand is left alone.
+fn plain(wish: Option<Wish>, quirks: &Quirks, extra: &Extra, body: &mut Body) -> Result<Option<Wish>, Error> {
+    if let ReasoningForm::Switch { member, .. } = quirks.reasoning
+        && extra.get(member).is_some()
+    {
+        return Ok(wish);
+    }
+    if let Some(Wish::On(..)) = wish {
+        body.warn("reasoning", "this model thinks in streamed answers only; it was switched off")?;
+    }
+    Ok(Some(Wish::Off))
 }
 
 /// The members that [`write`] merges with the user's own.
@@ -174,11 +203,19 @@ fn no_budget(limit: Option<u64>, body: &mut Body) -> Result<(), Error> {
     body.warn("reasoning.budget_tokens", message)
 }
 
-fn write_budget(member: Option<&str>, limit: Option<u64>, body: &mut Body) -> Result<(), Error> {
-    match (member, limit) {
-        (Some(member), Some(limit)) => body.member(member, &limit),
-        (_, limit) => no_budget(limit, body),
+fn write_budget(
+    member: Option<&str>,
+    limit: Option<u64>,
+    quirks: &Quirks,
+    body: &mut Body,
+) -> Result<(), Error> {
+    let (Some(member), Some(limit)) = (member, limit) else { return no_budget(limit, body) };
+    let sent = quirks.budget_range.map_or(limit, |(least, most)| limit.max(least).min(most));
+    if sent != limit {
+        let message = format!("{limit} is sent as {sent}, the nearest budget of this endpoint");
+        body.warn("reasoning.budget_tokens", message)?;
     }
+    body.member(member, &sent)
 }
 
 #[cfg(test)]
@@ -209,7 +246,7 @@ mod tests {
 
     fn written(setting: &ReasoningSetting, quirks: &Quirks) -> (String, Vec<String>) {
         let mut body = Body::new(false);
-        write(setting, quirks, &Extra::new(), &mut body).unwrap();
+        write(Some(setting), true, quirks, &Extra::new(), &mut body).unwrap();
         let (bytes, warnings) = body.finish();
         (String::from_utf8(bytes.to_vec()).unwrap(), warnings.into_iter().map(|w| w.about).collect())
     }
@@ -252,6 +289,19 @@ mod tests {
                 r#"{"chat_template_kwargs":{"enable_thinking":true},"reasoning_effort":"low","thinking_token_budget":9}"#,
                 &[],
             ),
+            (ReasoningForm::Enabled, off(), r#"{"reasoning":{"enabled":false}}"#, &[]),
+            (
+                ReasoningForm::Enabled,
+                level(Low),
+                r#"{"reasoning":{"enabled":true},"reasoning_effort":"low"}"#,
+                &[],
+            ),
+            (
+                ReasoningForm::Enabled,
+                budget(9),
+                r#"{"reasoning":{"enabled":true}}"#,
+                &["reasoning.budget_tokens"],
+            ),
             (ReasoningForm::None, on(), "{}", &["reasoning"]),
             (ReasoningForm::Effort, ReasoningSetting::default(), "{}", &[]),
         ] {
@@ -293,7 +343,8 @@ mod tests {
                 "reasoning: switched off, and its budget is 5 tokens",
             ),
         ] {
-            let error = write(&setting, &Quirks::NONE, &Extra::new(), &mut Body::new(false)).unwrap_err();
+            let error =
+                write(Some(&setting), true, &Quirks::NONE, &Extra::new(), &mut Body::new(false)).unwrap_err();
             assert_eq!(error.message(), message);
         }
     }
@@ -303,10 +354,41 @@ mod tests {
         let quirks = Quirks { reasoning: TEMPLATE, ..Quirks::NONE };
         let extra = Extra::parse(r#"{"chat_template_kwargs":{"x":1}}"#).unwrap();
         let mut body = Body::new(false);
-        write(&off(), &quirks, &extra, &mut body).unwrap();
+        write(Some(&off()), true, &quirks, &extra, &mut body).unwrap();
         body.extra(&extra, MERGED).unwrap();
         let (bytes, warnings) = body.finish();
         assert_eq!(bytes, r#"{"chat_template_kwargs":{"enable_thinking":false,"x":1}}"#);
         assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn a_budget_outside_the_range_is_sent_as_the_nearest() {
+        let quirks = Quirks { reasoning: SWITCH, budget_range: Some((128, 512)), ..Quirks::NONE };
+        for (tokens, sent, about) in [
+            (9, 128, &["reasoning.budget_tokens"][..]),
+            (200, 200, &[]),
+            (900, 512, &["reasoning.budget_tokens"]),
+        ] {
+            let (json, warnings) = written(&budget(tokens), &quirks);
+            assert_eq!(json, format!(r#"{{"enable_thinking":true,"thinking_budget":{sent}}}"#));
+            assert_eq!(warnings, about, "{tokens}");
+        }
+    }
+
+    #[test]
+    fn where_only_streams_think_a_plain_call_says_so() {
+        let quirks = Quirks { reasoning: SWITCH, thinks_streamed_only: true, ..Quirks::NONE };
+        let sent = |setting: Option<ReasoningSetting>, stream: bool, extra: &str| {
+            let mut body = Body::new(false);
+            write(setting.as_ref(), stream, &quirks, &Extra::parse(extra).unwrap(), &mut body).unwrap();
+            let (bytes, warnings) = body.finish();
+            (String::from_utf8(bytes.to_vec()).unwrap(), warnings.len())
+        };
+        let off = r#"{"enable_thinking":false}"#.to_owned();
+        assert_eq!(sent(None, false, "{}"), (off.clone(), 0));
+        assert_eq!(sent(Some(on()), false, "{}"), (off, 1));
+        assert_eq!(sent(None, true, "{}"), ("{}".to_owned(), 0));
+        assert_eq!(sent(Some(on()), true, "{}"), (r#"{"enable_thinking":true}"#.to_owned(), 0));
+        assert_eq!(sent(None, false, r#"{"enable_thinking":true}"#), ("{}".to_owned(), 0));
     }
 }

@@ -119,7 +119,7 @@ fn a_request_goes_to_its_place_under_the_base_url() {
     let url = |base: &str, quirks: &Quirks| {
         let target = WireTarget { model: "m", quirks, origin: None };
         let given = Endpoint::parse(base).unwrap();
-        let base = given.with_path(DIALECT.base_path(given.path())).unwrap();
+        let base = given.with_path(DIALECT.base_path(given.path(), quirks)).unwrap();
         let url =
             |e: Encoded| base.join(&e.path, e.query.as_deref().unwrap_or_default()).unwrap().to_string();
         (url(DIALECT.encode_chat(&request, &target, false).unwrap()), url(DIALECT.encode_models(&target)))

@@ -13,7 +13,7 @@ use crate::attempt::{Exchange, HttpService, Site, Wire, stack};
 use crate::clock;
 use crate::dialect::{Dialect, Quirks};
 use crate::driver::Queue;
-use crate::lane::{EndpointId, KeyPool, Lanes, Registry};
+use crate::lane::{EndpointId, KeyPool, Lanes, Registry, SharedLimit};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::transport::{Body, Endpoint, ProxyEnv, Transport, check_key_over_plain_http};
@@ -32,6 +32,7 @@ pub struct HttpClientBuilder {
     keys: Vec<Secret>,
     pool: Option<Arc<KeyPool>>,
     registry: Option<Arc<Registry>>,
+    limits: Vec<Arc<SharedLimit>>,
     settings: Settings,
     transport: Option<Transport>,
     capabilities: Capabilities,
@@ -52,6 +53,7 @@ impl HttpClientBuilder {
             keys: Vec::new(),
             pool: None,
             registry: None,
+            limits: Vec::new(),
             settings: Settings::default(),
             transport: None,
             capabilities: Capabilities::default(),
@@ -107,6 +109,12 @@ impl HttpClientBuilder {
     /// with the same base URL and model share it. Default: a state of its own.
     pub fn registry(mut self, registry: Arc<Registry>) -> Self {
         self.registry = Some(registry);
+        self
+    }
+
+    /// A limit to charge that others charge too, beside those of the settings.
+    pub fn shared_limit(mut self, limit: Arc<SharedLimit>) -> Self {
+        self.limits.push(limit);
         self
     }
 
@@ -175,8 +183,8 @@ impl HttpClientBuilder {
         }
         let given = Endpoint::parse(&self.base_url)?;
         let dialect = self.dialect.unwrap_or_else(|| Dialect::by_host(given.host()));
-        let endpoint = given.with_path(dialect.base_path(given.path()))?;
         let quirks = self.quirks.unwrap_or(Quirks::COMPATIBLE);
+        let endpoint = given.with_path(dialect.base_path(given.path(), &quirks))?;
         let pool = match self.pool {
             Some(pool) => Some(pool),
             None if self.keys.is_empty() => None,
@@ -221,7 +229,7 @@ impl HttpClientBuilder {
             capabilities: self.capabilities,
             headers: self.headers,
             extra: self.extra,
-            lanes: Lanes::new(state, pool),
+            lanes: Lanes::new(state, pool).with_limits(self.limits),
             queue: Queue::default(),
             attempts: stack(Exchange(http)),
             transport,

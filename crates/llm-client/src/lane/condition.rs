@@ -11,13 +11,15 @@ use crate::lane::cool_down::{CoolDown, CoolDownRules};
 use crate::lane::guard::Held;
 use crate::lane::keys::Parked;
 use crate::lane::limit_headers::Limits;
+use crate::lane::limiter::Limiter;
 use crate::lane::pace::Pace;
-use crate::lane::{Refusal, Why};
+use crate::lane::{Cost, DeclaredLimits, Refusal, Why};
 
 /// A lane's own state; the endpoint's lock guards it.
 #[derive(Debug)]
 pub(super) struct Condition {
-    pub(super) in_flight: u32,
+    /// Its calls in flight, and the limits declared for each key.
+    pub(super) limiter: Limiter,
     pub(super) cool_down: CoolDown,
     pub(super) adaptive: Adaptive,
     pub(super) pace: Pace,
@@ -27,23 +29,26 @@ pub(super) struct Condition {
     forbidden: Option<u64>,
     /// When the server resets a limit that is used up.
     pub(super) exhausted_until: Option<Instant>,
+    /// What the server last said about its limits, and when.
+    pub(super) said: Option<(Limits, Instant)>,
 }
 
 impl Condition {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(limits: DeclaredLimits, now: Instant) -> Self {
         Self {
-            in_flight: 0,
+            limiter: Limiter::new(limits, now),
             cool_down: CoolDown::default(),
             adaptive: Adaptive::default(),
             pace: Pace::new(now),
             parked: None,
             forbidden: None,
             exhausted_until: None,
+            said: None,
         }
     }
 
     /// Adds to `refusal` what keeps this lane from taking a call.
-    pub(super) fn check(&mut self, now: Instant, refusal: &mut Refusal) {
+    pub(super) fn check(&mut self, cost: Cost, now: Instant, refusal: &mut Refusal) {
         if let Some(parked) = &self.parked {
             refusal.add(Why::KeyParked(Arc::clone(parked)), None);
         }
@@ -59,7 +64,8 @@ impl Condition {
         if let Some(until) = self.exhausted_until.filter(|until| *until > now) {
             refusal.add(Why::LimitReached, Some(until));
         }
-        if !self.adaptive.admits(self.in_flight, now) {
+        self.limiter.check(cost, now, |kind, at| refusal.add(Why::KeyLimit(kind), at));
+        if !self.adaptive.admits(self.limiter.in_flight, now) {
             refusal.add(Why::Crowded, None);
         }
         if let Err(at) = self.pace.check(now) {
@@ -68,20 +74,15 @@ impl Condition {
     }
 
     /// Takes a call in; returns how many are in flight now.
-    pub(super) fn take(&mut self, now: Instant) -> u32 {
-        self.in_flight = self.in_flight.saturating_add(1);
+    pub(super) fn take(&mut self, cost: Cost, now: Instant) -> u32 {
         self.pace.take(now);
-        self.in_flight
-    }
-
-    pub(super) fn release(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.limiter.take(cost, now)
     }
 
     pub(super) fn succeed(&mut self, held: &Held, now: Instant) {
         self.pace.succeed(held.level);
         self.cool_down.succeed(held.admitted);
-        self.adaptive.succeed(self.in_flight, now);
+        self.adaptive.succeed(self.limiter.in_flight, now);
         self.forbidden = None;
     }
 
@@ -103,7 +104,7 @@ impl Condition {
             self.cool_down.refuse(error.retry_after(), held.admitted, rules, now, random);
         }
         if is_overload(error.kind()) {
-            self.adaptive.cut(held.admitted, self.in_flight, now);
+            self.adaptive.cut(held.admitted, self.limiter.in_flight, now);
         }
         if verdict.key == KeyFate::ParkedAtSecond {
             let before = self.forbidden.replace(fingerprint);
@@ -121,6 +122,9 @@ impl Condition {
 
     /// Heeds what the server says is left: it only tightens, and expires.
     pub(super) fn observe(&mut self, limits: &Limits, cap: Duration, now: Instant) {
+        if *limits != Limits::default() {
+            self.said = Some((*limits, now));
+        }
         if let Some(reset) = limits.exhausted_for() {
             // Often the time until the limit is whole again, which may be a day; believed for as long as a Retry-After.
             let until = clock::after(now, reset.min(cap));
@@ -130,7 +134,17 @@ impl Condition {
 
     /// Forgets everything but the calls in flight.
     pub(super) fn reset(&mut self, now: Instant) {
-        *self = Self { in_flight: self.in_flight, ..Self::new(now) };
+        self.reset_limits(now);
+        (self.parked, self.forbidden) = (None, None);
+    }
+
+    /// Forgets what was learned about limits, and fills the buckets.
+    pub(super) fn reset_limits(&mut self, now: Instant) {
+        self.limiter.reset(now);
+        self.cool_down = CoolDown::default();
+        self.adaptive = Adaptive::default();
+        self.pace = Pace::new(now);
+        (self.exhausted_until, self.said) = (None, None);
     }
 }
 

@@ -12,7 +12,8 @@ use crate::lane::breaker::{Breaker, BreakerRules, Pass};
 use crate::lane::condition::Condition;
 use crate::lane::cool_down::CoolDownRules;
 use crate::lane::guard::Held;
-use crate::lane::{AdmitOptions, Bucket, Cost, KeyId, LaneId, Refusal, RetryBudget, Why};
+use crate::lane::limiter::Limiter;
+use crate::lane::{AdmitOptions, Cost, DeclaredLimits, KeyId, LaneId, LimitKind, Refusal, RetryBudget, Why};
 
 /// What makes two clients use the same endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -37,9 +38,9 @@ pub struct Endpoint {
 pub(super) struct Rules {
     pub(super) breaker: BreakerRules,
     pub(super) cool_down: CoolDownRules,
-    pub(super) max_concurrent_calls: Option<u32>,
-    requests_per_minute: Option<u32>,
-    tokens_per_minute: Option<u32>,
+    pub(super) limits: DeclaredLimits,
+    /// Those of each lane.
+    pub(super) key_limits: DeclaredLimits,
     retry_budget_percent: u32,
     retry_budget_per_sec: f64,
 }
@@ -56,9 +57,8 @@ impl From<&Settings> for Rules {
                 cap: settings.backoff_cap,
                 retry_after_cap: settings.retry_after_cap,
             },
-            max_concurrent_calls: settings.max_concurrent_calls,
-            requests_per_minute: settings.requests_per_minute,
-            tokens_per_minute: settings.tokens_per_minute,
+            limits: DeclaredLimits::of_endpoint(settings),
+            key_limits: DeclaredLimits::of_key(settings),
             retry_budget_percent: settings.retry_budget_percent,
             retry_budget_per_sec: settings.retry_budget_per_sec,
         }
@@ -70,9 +70,7 @@ impl From<&Settings> for Rules {
 pub(super) struct State {
     pub(super) rules: Rules,
     pub(super) breaker: Breaker,
-    pub(super) in_flight: u32,
-    pub(super) requests: Option<Bucket>,
-    pub(super) tokens: Option<Bucket>,
+    pub(super) limiter: Limiter,
     pub(super) retry_budget: RetryBudget,
     /// By lane; one that is not there has never been used.
     pub(super) lanes: BTreeMap<LaneId, Condition>,
@@ -91,15 +89,14 @@ impl State {
         if let Err(at) = pass {
             refusal.add(Why::Breaker, Some(at));
         }
-        if self.rules.max_concurrent_calls.is_some_and(|most| self.in_flight >= most) {
-            refusal.add(Why::Slots, None);
-        }
-        if let Some(Err(at)) = self.requests.as_ref().map(|bucket| bucket.ready(1, now)) {
-            refusal.add(Why::Requests, Some(at));
-        }
-        if let Some(Err(at)) = self.tokens.as_ref().map(|bucket| bucket.ready(cost.tokens, now)) {
-            refusal.add(Why::Tokens, Some(at));
-        }
+        self.limiter.check(cost, now, |kind, at| {
+            let why = match kind {
+                LimitKind::Slots => Why::Slots,
+                LimitKind::Requests => Why::Requests,
+                LimitKind::Tokens => Why::Tokens,
+            };
+            refusal.add(why, at);
+        });
         pass.unwrap_or(Pass::Plain)
     }
 
@@ -110,14 +107,9 @@ impl State {
 
     /// Takes what [`check`](Self::check) and [`Condition::check`] have found to be there.
     pub(super) fn take(&mut self, lane: LaneId, pass: Pass, cost: Cost, now: Instant) -> Held {
-        self.in_flight = self.in_flight.saturating_add(1);
-        if let Some(bucket) = &mut self.requests {
-            bucket.charge(1, now);
-        }
-        if let Some(bucket) = &mut self.tokens {
-            bucket.charge(cost.tokens, now);
-        }
-        let level = self.lanes.entry(lane).or_insert_with(|| Condition::new(now)).take(now);
+        self.limiter.take(cost, now);
+        let limits = self.rules.key_limits;
+        let level = self.lanes.entry(lane).or_insert_with(|| Condition::new(limits, now)).take(cost, now);
         let ticket = self.breaker.take(pass, &self.rules.breaker, now);
         Held { lane, cost, ticket, admitted: now, level, sent: false }
     }
@@ -128,9 +120,7 @@ impl Endpoint {
         let rules = Rules::from(settings);
         let state = State {
             breaker: Breaker::new(now),
-            in_flight: 0,
-            requests: rules.requests_per_minute.map(|limit| Bucket::limit(limit, now)),
-            tokens: rules.tokens_per_minute.map(|limit| Bucket::limit(limit, now)),
+            limiter: Limiter::new(rules.limits, now),
             retry_budget: RetryBudget::new(rules.retry_budget_percent, rules.retry_budget_per_sec, now),
             lanes: BTreeMap::new(),
             rules,
@@ -151,18 +141,13 @@ impl Endpoint {
 
     /// Takes over the limits of these settings; what was used and learned stays.
     pub fn configure(&self, settings: &Settings, now: Instant) {
-        fn adapt(bucket: &mut Option<Bucket>, limit: Option<u32>, now: Instant) {
-            let wanted = limit.map(|limit| Bucket::limit(limit, now));
-            match (bucket, wanted) {
-                (Some(bucket), Some(wanted)) => bucket.become_like(&wanted, now),
-                (bucket, wanted) => *bucket = wanted,
-            }
-        }
         let rules = Rules::from(settings);
         let mut state = self.state();
         if state.rules != rules {
-            adapt(&mut state.requests, rules.requests_per_minute, now);
-            adapt(&mut state.tokens, rules.tokens_per_minute, now);
+            state.limiter.configure(rules.limits, now);
+            for lane in state.lanes.values_mut() {
+                lane.limiter.configure(rules.key_limits, now);
+            }
             state.retry_budget.configure(rules.retry_budget_percent, rules.retry_budget_per_sec);
             state.rules = rules;
             drop(state);
@@ -184,7 +169,7 @@ impl Endpoint {
     /// Calls in flight over all lanes.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.state().in_flight
+        self.state().limiter.in_flight
     }
 
     /// Ends when something changes that could let a waiting call in before its date: a call ends, a limit is raised. It
@@ -206,17 +191,27 @@ impl Endpoint {
         let retry_budget = RetryBudget::new(rules.retry_budget_percent, rules.retry_budget_per_sec, now);
         state.retry_budget = retry_budget;
         let state = &mut *state;
-        for bucket in [&mut state.requests, &mut state.tokens].into_iter().flatten() {
-            bucket.reset(now);
-        }
+        state.limiter.reset(now);
         for lane in state.lanes.values_mut() {
             lane.reset(now);
         }
         self.wake();
     }
 
+    /// Fills the buckets, its own and its lanes', and forgets what the server said and showed about its limits: cool-downs,
+    /// learned concurrency and pace. Breaker, parked keys and calls in flight stay as they are.
+    pub fn reset_limits(&self, now: Instant) {
+        let mut state = self.state();
+        state.limiter.reset(now);
+        for lane in state.lanes.values_mut() {
+            lane.reset_limits(now);
+        }
+        drop(state);
+        self.wake();
+    }
+
     /// Forgets lanes without calls whose keys are gone.
     pub(super) fn sweep(&self, is_gone: impl Fn(KeyId) -> bool) {
-        self.state().lanes.retain(|id, lane| !(lane.in_flight == 0 && id.0.is_some_and(&is_gone)));
+        self.state().lanes.retain(|id, lane| !(lane.limiter.in_flight == 0 && id.0.is_some_and(&is_gone)));
     }
 }

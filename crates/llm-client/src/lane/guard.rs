@@ -8,7 +8,8 @@ use llm_types::{Again, Error, KeyFate, Secret, Usage};
 use crate::clock::Instant;
 use crate::lane::breaker::Ticket;
 use crate::lane::endpoint::State;
-use crate::lane::{Bucket, Cost, Endpoint, KeyLease, LaneId, Limits};
+use crate::lane::limiter::Limiter;
+use crate::lane::{Cost, Endpoint, KeyLease, LaneId, LimitHold, Limits};
 
 /// A slot, a key and a share of the limits, taken together and given back together.
 ///
@@ -19,6 +20,8 @@ pub struct LaneGuard {
     endpoint: Arc<Endpoint>,
     lease: Option<KeyLease>,
     held: Held,
+    /// What it has taken from limits that others charge too.
+    shared: Vec<LimitHold>,
     ended: bool,
 }
 
@@ -35,8 +38,13 @@ pub(super) struct Held {
 }
 
 impl LaneGuard {
-    pub(super) fn new(endpoint: Arc<Endpoint>, lease: Option<KeyLease>, held: Held) -> Self {
-        Self { endpoint, lease, held, ended: false }
+    pub(super) fn new(
+        endpoint: Arc<Endpoint>,
+        lease: Option<KeyLease>,
+        held: Held,
+        shared: Vec<LimitHold>,
+    ) -> Self {
+        Self { endpoint, lease, held, shared, ended: false }
     }
 
     /// The key to authorise the request with; `None` where the endpoint needs none.
@@ -60,6 +68,7 @@ impl LaneGuard {
     /// The request begins to leave: from now on it counts against the server's limits, whatever becomes of it.
     pub fn sent(&mut self) {
         self.held.sent = true;
+        self.shared.iter_mut().for_each(LimitHold::sent);
     }
 
     /// The server has begun to answer with content. That is proof enough for a breaker's trial; the call goes on.
@@ -80,7 +89,8 @@ impl LaneGuard {
 
     /// The call was answered. `used_tokens`: prompt and answer, where the server said so; the reservation is settled.
     pub fn succeed(mut self, used_tokens: Option<u64>, now: Instant) {
-        self.end(|state, held| state.succeed(held, used_tokens, now));
+        let used = used_tokens.map_or(Used::Unknown, Used::Tokens);
+        self.end(used, now, |state, held| state.succeed(held, now));
     }
 
     /// The call failed. The error table decides what that means for the breaker and for the key.
@@ -89,51 +99,58 @@ impl LaneGuard {
     /// (403) is out of use for this model. `random` is in [0, 1).
     pub fn fail(mut self, error: &Error, fingerprint: u64, now: Instant, random: f64) {
         let lease = self.lease.take();
-        self.end(|state, held| match (state.fail(held, error, fingerprint, now, random), &lease) {
-            (KeyFate::Kept, _) => {}
-            (KeyFate::Parked, Some(lease)) => {
-                lease.pool().park(lease.id(), error.kind(), error.message());
-            }
-            // A lane without a key cannot share its fate with others.
-            (KeyFate::Parked | KeyFate::ParkedAtSecond, lease) => {
-                let reason = error.message();
-                let reason =
-                    lease.as_ref().map_or_else(|| reason.to_owned(), |lease| lease.key().scrub(reason));
-                if let Some(lane) = state.known_lane(held.lane) {
-                    lane.park(error.kind(), reason);
+        self.end(Used::by_failure(&self.held, error), now, |state, held| {
+            match (state.fail(held, error, fingerprint, now, random), &lease) {
+                (KeyFate::Kept, _) => {}
+                (KeyFate::Parked, Some(lease)) => {
+                    lease.pool().park(lease.id(), error.kind(), error.message());
+                }
+                // A lane without a key cannot share its fate with others.
+                (KeyFate::Parked | KeyFate::ParkedAtSecond, lease) => {
+                    let reason = error.message();
+                    let reason =
+                        lease.as_ref().map_or_else(|| reason.to_owned(), |lease| lease.key().scrub(reason));
+                    if let Some(lane) = state.known_lane(held.lane) {
+                        lane.park(error.kind(), reason);
+                    }
                 }
             }
         });
     }
 
-    fn end(&mut self, outcome: impl FnOnce(&mut State, &Held)) {
+    fn end(&mut self, used: Used, now: Instant, outcome: impl FnOnce(&mut State, &Held)) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
         let mut state = self.endpoint.state();
         outcome(&mut state, &self.held);
-        state.in_flight = state.in_flight.saturating_sub(1);
+        used.settle(&mut state.limiter, self.held.cost, now);
+        state.limiter.release();
         if let Some(lane) = state.known_lane(self.held.lane) {
-            lane.release();
+            used.settle(&mut lane.limiter, self.held.cost, now);
+            lane.limiter.release();
+            if used == Used::Nothing {
+                lane.pace.take_back(self.held.admitted);
+            }
         }
         drop(state);
         self.lease = None;
+        self.shared.drain(..).for_each(|hold| hold.end(used, now));
         self.endpoint.wake();
     }
 }
 
 impl Drop for LaneGuard {
     fn drop(&mut self) {
-        self.end(State::cancel);
+        let used = if self.held.sent { Used::Unknown } else { Used::Nothing };
+        // A refund needs no date, and nothing else is settled here.
+        self.end(used, self.held.admitted, State::cancel);
     }
 }
 
 impl State {
-    fn succeed(&mut self, held: &Held, used_tokens: Option<u64>, now: Instant) {
+    fn succeed(&mut self, held: &Held, now: Instant) {
         self.breaker.succeed(held.ticket, now);
-        if let (Some(used), Some(bucket)) = (used_tokens, &mut self.tokens) {
-            settle(bucket, held.cost, used, now);
-        }
         if let Some(lane) = self.known_lane(held.lane) {
             lane.succeed(held, now);
         }
@@ -150,17 +167,6 @@ impl State {
         } else {
             self.breaker.release(held.ticket);
         }
-        // A server that refuses was asked, whatever its caller says.
-        if !(held.sent || answered || verdict.same_lane == Again::AfterCoolDown) {
-            self.refund(held);
-        } else if let Some(bucket) = &mut self.tokens {
-            match error.partial().and_then(|partial| partial.usage.as_ref()).map(Usage::total) {
-                Some(used) => settle(bucket, held.cost, used, now),
-                // An error in place of an answer: nothing was written. After any other end it may have been.
-                None if error.status() >= Some(400) => bucket.refund(held.cost.tokens),
-                None => {}
-            }
-        }
         let rules = self.rules.cool_down;
         let lane = self.known_lane(held.lane);
         lane.map_or(KeyFate::Kept, |lane| lane.fail(held, error, fingerprint, &rules, now, random))
@@ -168,31 +174,45 @@ impl State {
 
     fn cancel(&mut self, held: &Held) {
         self.breaker.release(held.ticket);
-        if !held.sent {
-            self.refund(held);
-        }
-    }
-
-    /// Gives back what a request would have used that never left.
-    fn refund(&mut self, held: &Held) {
-        if let Some(bucket) = &mut self.requests {
-            bucket.refund(1);
-        }
-        if let Some(bucket) = &mut self.tokens {
-            bucket.refund(held.cost.tokens);
-        }
-        if let Some(lane) = self.known_lane(held.lane) {
-            lane.pace.take_back(held.admitted);
-        }
     }
 }
 
-/// Turns a reservation into what was really used.
-fn settle(bucket: &mut Bucket, reserved: Cost, used: u64, now: Instant) {
-    if used < reserved.tokens {
-        bucket.refund(reserved.tokens - used);
-    } else {
-        bucket.charge(used - reserved.tokens, now);
+/// What a call that has ended used of every limit it was charged to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Used {
+    /// Nothing: the request never left.
+    Nothing,
+    /// A request, and no tokens: it was refused.
+    Request,
+    /// A request and so many tokens.
+    Tokens(u64),
+    /// A request, and nobody knows how many tokens: what was reserved.
+    Unknown,
+}
+
+impl Used {
+    fn by_failure(held: &Held, error: &Error) -> Self {
+        // A server that refuses was asked, whatever its caller says.
+        let refused = error.kind().verdict().same_lane == Again::AfterCoolDown;
+        if !(held.sent || error.status().is_some() || refused) {
+            return Self::Nothing;
+        }
+        match error.partial().and_then(|partial| partial.usage.as_ref()).map(Usage::total) {
+            Some(used) => Self::Tokens(used),
+            // An error in place of an answer: nothing was written. After any other end it may have been.
+            None if error.status() >= Some(400) => Self::Request,
+            None => Self::Unknown,
+        }
+    }
+
+    /// Turns a reservation into what was used.
+    pub(super) fn settle(self, limiter: &mut Limiter, reserved: Cost, now: Instant) {
+        match self {
+            Self::Nothing => limiter.refund(reserved),
+            Self::Request => limiter.refund_tokens(reserved),
+            Self::Tokens(used) => limiter.settle(reserved, used, now),
+            Self::Unknown => {}
+        }
     }
 }
 

@@ -10,8 +10,8 @@ use crate::lane::breaker::Pass;
 use crate::lane::endpoint::State;
 use crate::lane::keys::NoKey;
 use crate::lane::{
-    Admission, AdmitOptions, Cost, Endpoint, EndpointState, KeyId, KeyLease, KeyPool, LaneGuard, LaneId,
-    Refusal, Why,
+    Admission, AdmitOptions, Cost, Endpoint, EndpointState, Exhausted, KeyId, KeyLease, KeyPool, LaneGuard,
+    LaneId, LimitHold, Refusal, SharedLimit, Why,
 };
 
 /// An endpoint with one key, or with none where it needs none. A handle: cheap to clone, the state is the endpoint's.
@@ -19,6 +19,7 @@ use crate::lane::{
 pub struct Lane {
     endpoint: Arc<Endpoint>,
     key: Option<(Arc<KeyPool>, KeyId)>,
+    limits: Arc<[Arc<SharedLimit>]>,
 }
 
 /// An endpoint with all keys of a pool. A handle: cheap to clone, the state is the endpoint's and the pool's.
@@ -26,6 +27,8 @@ pub struct Lane {
 pub struct Lanes {
     endpoint: Arc<Endpoint>,
     pool: Option<Arc<KeyPool>>,
+    /// Limits that others charge too.
+    limits: Arc<[Arc<SharedLimit>]>,
 }
 
 impl Lane {
@@ -52,13 +55,13 @@ impl Lane {
     /// Calls in flight on it.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.endpoint.state().known_lane(self.id()).map_or(0, |lane| lane.in_flight)
+        self.endpoint.state().known_lane(self.id()).map_or(0, |lane| lane.limiter.in_flight)
     }
 
-    /// Admits a call if everything allows it: breaker, cool-down, key, slot, both buckets, learned limit and pace. All or
-    /// nothing: where one refuses, nothing is taken. The guard gives everything back.
+    /// Admits a call if everything allows it: breaker, cool-down, key, slots, buckets, shared limits, learned limit and pace.
+    /// All or nothing: where one refuses, nothing is taken. The guard gives everything back.
     pub fn admit(&self, cost: Cost, now: Instant, options: &AdmitOptions<'_>) -> Admission {
-        admit(&self.endpoint, cost, now, options, |ask| match &self.key {
+        admit(&self.endpoint, &self.limits, cost, now, options, |ask| match &self.key {
             None => ask.keyless(),
             Some((pool, id)) => {
                 pool.pick_one(*id, || ask.offer(LaneId(Some(*id)))).map(Some).map_err(|why| ask.refused(why))
@@ -71,7 +74,26 @@ impl Lanes {
     /// All lanes of an endpoint: one for each key, or the one without where there is no pool.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, pool: Option<Arc<KeyPool>>) -> Self {
-        Self { endpoint, pool }
+        Self { endpoint, pool, limits: Arc::default() }
+    }
+
+    /// The same lanes charging these limits too, which others may share. One that is named twice is charged once.
+    #[must_use]
+    pub fn with_limits(mut self, limits: impl IntoIterator<Item = Arc<SharedLimit>>) -> Self {
+        let mut all: Vec<Arc<SharedLimit>> = self.limits.to_vec();
+        for limit in limits {
+            if !all.iter().any(|known| Arc::ptr_eq(known, &limit)) {
+                all.push(limit);
+            }
+        }
+        self.limits = all.into();
+        self
+    }
+
+    /// The shared limits they charge.
+    #[must_use]
+    pub fn limits(&self) -> &[Arc<SharedLimit>] {
+        &self.limits
     }
 
     /// Their endpoint.
@@ -90,19 +112,22 @@ impl Lanes {
     #[must_use]
     pub fn each(&self) -> Vec<Lane> {
         match &self.pool {
-            None => vec![Lane { endpoint: Arc::clone(&self.endpoint), key: None }],
+            None => vec![self.lane(None)],
             Some(pool) => {
-                let lane =
-                    |id| Lane { endpoint: Arc::clone(&self.endpoint), key: Some((Arc::clone(pool), id)) };
+                let lane = |id| self.lane(Some((Arc::clone(pool), id)));
                 pool.ids().into_iter().map(lane).collect()
             }
         }
     }
 
+    fn lane(&self, key: Option<(Arc<KeyPool>, KeyId)>) -> Lane {
+        Lane { endpoint: Arc::clone(&self.endpoint), key, limits: Arc::clone(&self.limits) }
+    }
+
     /// Admits a call to the lane with the least loaded key of those that allow it; see [`Lane::admit`]. Where none does,
     /// the date is that of the lane that opens first.
     pub fn admit(&self, cost: Cost, now: Instant, options: &AdmitOptions<'_>) -> Admission {
-        admit(&self.endpoint, cost, now, options, |ask| match &self.pool {
+        admit(&self.endpoint, &self.limits, cost, now, options, |ask| match &self.pool {
             None => ask.keyless(),
             Some(pool) => {
                 pool.pick(|id| ask.offer(LaneId(Some(id)))).map(Some).map_err(|why| ask.refused(why))
@@ -123,7 +148,8 @@ impl Lanes {
         let mut state = self.endpoint.state();
         let mut shared = Refusal::default();
         state.check(cost, now, options, &mut shared);
-        let mut ask = Ask { state: &mut state, shared, best: None, now, avoid: options.avoid };
+        check_shared(&self.limits, cost, now, &mut shared);
+        let mut ask = Ask { state: &mut state, shared, best: None, cost, now, avoid: options.avoid };
         let asked = match &self.pool {
             None => ask.keyless().map(|_| ()),
             Some(pool) => pool.any(|id| ask.offer(LaneId(Some(id)))).map_err(|why| ask.refused(why)),
@@ -136,12 +162,20 @@ impl Lanes {
     pub fn released(&self) -> impl Future<Output = ()> + Send + use<> {
         let endpoint = Box::pin(self.endpoint.released());
         let pool = self.pool.as_ref().map(|pool| Box::pin(pool.changed()));
+        let limits: Vec<_> = self.limits.iter().map(|limit| Box::pin(limit.released())).collect();
         async move {
-            match pool {
-                None => endpoint.await,
-                Some(pool) => {
-                    future::select(endpoint, pool).await;
+            let own = async move {
+                match pool {
+                    None => endpoint.await,
+                    Some(pool) => {
+                        future::select(endpoint, pool).await;
+                    }
                 }
+            };
+            if limits.is_empty() {
+                own.await;
+            } else {
+                future::select(std::pin::pin!(own), future::select_all(limits)).await;
             }
         }
     }
@@ -162,6 +196,7 @@ struct Ask<'a> {
     shared: Refusal,
     /// What the best lane so far has against it.
     best: Option<Refusal>,
+    cost: Cost,
     now: Instant,
     avoid: &'a [LaneId],
 }
@@ -175,7 +210,7 @@ impl Ask<'_> {
         }
         // One that was never used has nothing against anybody.
         if let Some(lane) = self.state.known_lane(id) {
-            lane.check(self.now, &mut refusal);
+            lane.check(self.cost, self.now, &mut refusal);
         }
         let granted = refusal.is_none();
         if !granted {
@@ -204,26 +239,50 @@ impl Ask<'_> {
 
 fn admit(
     endpoint: &Arc<Endpoint>,
+    limits: &[Arc<SharedLimit>],
     cost: Cost,
     now: Instant,
     options: &AdmitOptions<'_>,
     pick: impl FnOnce(&mut Ask<'_>) -> Result<Option<KeyLease>, Refusal>,
 ) -> Admission {
-    // Locks are taken in this order everywhere: the endpoint's, then the pool's.
+    // Locks are taken in this order everywhere: the endpoint's, then the pool's or a shared limit's.
     let mut state = endpoint.state();
     let mut shared = Refusal::default();
     let pass: Pass = state.check(cost, now, options, &mut shared);
-    let mut ask = Ask { state: &mut state, shared, best: None, now, avoid: options.avoid };
-    match pick(&mut ask) {
-        Ok(lease) => {
+    // Looked at before anything is taken: to take and give back would wake those who wait for the same limits, again and
+    // again.
+    check_shared(limits, cost, now, &mut shared);
+    let mut ask = Ask { state: &mut state, shared, best: None, cost, now, avoid: options.avoid };
+    let picked = pick(&mut ask).and_then(|lease| Ok((lease, take_shared(limits, cost, now)?)));
+    match picked {
+        Ok((lease, holds)) => {
             let lane = LaneId(lease.as_ref().map(KeyLease::id));
             let held = state.take(lane, pass, cost, now);
             drop(state);
-            Admission::Granted(LaneGuard::new(Arc::clone(endpoint), lease, held))
+            Admission::Granted(LaneGuard::new(Arc::clone(endpoint), lease, held, holds))
         }
         Err(refusal) => {
             let (at, why) = refusal.into_parts();
             Admission::NotBefore { at, why }
         }
     }
+}
+
+fn check_shared(limits: &[Arc<SharedLimit>], cost: Cost, now: Instant, refusal: &mut Refusal) {
+    for limit in limits {
+        if let Err(exhausted) = limit.ready(cost, now) {
+            refusal.add_shared(exhausted);
+        }
+    }
+}
+
+/// Takes from each, or from none: another endpoint's call may have been quicker since they were looked at.
+fn take_shared(limits: &[Arc<SharedLimit>], cost: Cost, now: Instant) -> Result<Vec<LimitHold>, Refusal> {
+    limits.iter().map(|limit| limit.try_take(cost, now)).collect::<Result<_, Exhausted>>().map_err(
+        |exhausted| {
+            let mut refusal = Refusal::default();
+            refusal.add_shared(exhausted);
+            refusal
+        },
+    )
 }

@@ -6,6 +6,9 @@
 //! * [`Lanes::admit`] takes the best key of an endpoint, [`Lane::admit`] one key. Either gives a [`LaneGuard`].
 //! * The guard lives until the answer is whole, in a stream until its last event. It is ended by
 //!   [`succeed`](LaneGuard::succeed) or [`fail`](LaneGuard::fail); dropped without either, the call was cancelled.
+//! * Limits are declared for an endpoint and for each of its keys in [`Settings`](crate::Settings), and by name as a
+//!   [`SharedLimit`], which endpoints, clients and pools may charge together: [`SharedLimit::try_take`] gives a
+//!   [`LimitHold`] or says [`Exhausted`] `{ limit, kind, at }`, [`SharedLimit::released`] wakes who waits.
 //! * State belongs to identities, not to clients: a [`Registry`] keeps it over a change of configuration.
 
 mod adaptive;
@@ -18,10 +21,13 @@ mod guard;
 mod keys;
 mod lanes;
 mod limit_headers;
+mod limiter;
 mod pace;
 mod registry;
 mod retry_budget;
+mod shared_limit;
 mod snapshot;
+mod status;
 mod timeline;
 
 #[cfg(test)]
@@ -43,9 +49,12 @@ pub use self::guard::LaneGuard;
 pub use self::keys::{KeyId, KeyLease, KeyPool, KeyState, Parked};
 pub use self::lanes::{Lane, Lanes};
 pub use self::limit_headers::{Limit, Limits, compact_duration, retry_after, should_retry};
+pub use self::limiter::{DeclaredLimits, LimitKind, RateLimit};
 pub use self::registry::Registry;
 pub use self::retry_budget::RetryBudget;
+pub use self::shared_limit::{Exhausted, LimitHold, SharedLimit};
 pub use self::snapshot::{EndpointState, LaneState};
+pub use self::status::{BucketState, LaneLimits, LimitState, RateLimitStatus, ServerLimit};
 
 /// What a call will use, as far as that is known before it is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,6 +114,15 @@ pub enum Why {
     Requests,
     /// `tokens_per_minute` is used up.
     Tokens,
+    /// A limit declared for each key is used up on every key.
+    KeyLimit(LimitKind),
+    /// A limit that others charge too is used up.
+    SharedLimit {
+        /// Its name.
+        limit: Arc<str>,
+        /// Which part of it.
+        kind: LimitKind,
+    },
     /// As many calls are in flight as the server was seen to bear. No date: a call's end helps.
     Crowded,
     /// The next request would come too soon for a server that has refused such a pace.
@@ -125,6 +143,8 @@ impl Why {
             Self::Slots => "slots",
             Self::Requests => "requests_per_minute",
             Self::Tokens => "tokens_per_minute",
+            Self::KeyLimit(_) => "key_limit",
+            Self::SharedLimit { .. } => "shared_limit",
             Self::Crowded => "crowded",
             Self::Pace => "pace",
         }
@@ -141,8 +161,10 @@ impl Why {
             Self::Slots => 6,
             Self::Requests => 7,
             Self::Tokens => 8,
-            Self::Crowded => 9,
-            Self::Pace => 10,
+            Self::KeyLimit(_) => 9,
+            Self::SharedLimit { .. } => 10,
+            Self::Crowded => 11,
+            Self::Pace => 12,
         }
     }
 
@@ -166,6 +188,10 @@ impl fmt::Display for Why {
             Self::Slots => "max_concurrent_calls are in flight",
             Self::Requests => "requests_per_minute is used up",
             Self::Tokens => "tokens_per_minute is used up",
+            Self::KeyLimit(kind) => return write!(f, "key_{} is used up on every key", kind.setting()),
+            Self::SharedLimit { limit, kind } => {
+                return write!(f, "{} of limit `{limit}` is used up", kind.setting());
+            }
             Self::Crowded => "the server bears no more calls at a time",
             Self::Pace => "the server bears no quicker pace",
         })
@@ -185,6 +211,11 @@ impl Refusal {
         if self.why.as_ref().is_none_or(|known| why.rank() < known.rank()) {
             self.why = Some(why);
         }
+    }
+
+    fn add_shared(&mut self, exhausted: Exhausted) {
+        let Exhausted { limit, kind, at } = exhausted;
+        self.add(Why::SharedLimit { limit, kind }, at);
     }
 
     fn is_none(&self) -> bool {

@@ -9,9 +9,9 @@ use llm_types::{Error, ErrorKind, Secret};
 
 use crate::Settings;
 use crate::clock::Instant;
-use crate::lane::{Endpoint, EndpointId, EndpointState, KeyPool};
+use crate::lane::{DeclaredLimits, Endpoint, EndpointId, EndpointState, KeyPool, LimitState, SharedLimit};
 
-/// The endpoints and key pools of a process, or of a test.
+/// The endpoints, key pools and shared limits of a process, or of a test.
 ///
 /// Whoever asks twice for the same identity gets the same state: breakers, cool-downs, learned limits and counts are
 /// shared by all clients of an endpoint, and keys by all endpoints of a pool.
@@ -19,6 +19,7 @@ use crate::lane::{Endpoint, EndpointId, EndpointState, KeyPool};
 pub struct Registry {
     endpoints: DashMap<EndpointId, Arc<Endpoint>>,
     pools: DashMap<String, Arc<KeyPool>>,
+    limits: DashMap<String, Arc<SharedLimit>>,
 }
 
 impl Registry {
@@ -83,9 +84,57 @@ impl Registry {
         }
     }
 
-    /// Forgets faults, refusals, learned limits and parkings everywhere. Calls in flight stay counted.
+    /// Takes every key out of the pools whose name is `gone`, so that nobody uses them any more, not even a call that is
+    /// between two attempts. For after a reload.
+    pub fn revoke_keys(&self, gone: impl Fn(&str) -> bool) {
+        self.pools.iter().filter(|pool| gone(pool.key())).for_each(|pool| pool.revoke());
+    }
+
+    /// The shared limit of this name, made at need.
+    ///
+    /// # Errors
+    /// [`Config`](ErrorKind::Config) when a limit of this name is there with other values: that is
+    /// [`update_limit`](Self::update_limit)'s business, never an accident.
+    pub fn limit(
+        &self,
+        name: &str,
+        declared: DeclaredLimits,
+        now: Instant,
+    ) -> Result<Arc<SharedLimit>, Error> {
+        match self.limits.entry(name.to_owned()) {
+            Entry::Occupied(known) if known.get().declared() == declared => Ok(Arc::clone(known.get())),
+            Entry::Occupied(_) => {
+                let message =
+                    format!("limit `{name}` is in use with other values: update it, or use another name");
+                Err(Error::new(ErrorKind::Config, message))
+            }
+            Entry::Vacant(place) => Ok(Arc::clone(&place.insert(SharedLimit::new(name, declared, now)))),
+        }
+    }
+
+    /// Gives the shared limit of this name these values, and makes it at need. What was used stays used.
+    pub fn update_limit(&self, name: &str, declared: DeclaredLimits, now: Instant) -> Arc<SharedLimit> {
+        match self.limits.entry(name.to_owned()) {
+            Entry::Occupied(known) => {
+                known.get().configure(declared, now);
+                Arc::clone(known.get())
+            }
+            Entry::Vacant(place) => Arc::clone(&place.insert(SharedLimit::new(name, declared, now))),
+        }
+    }
+
+    /// Every shared limit as it stands, in order of name.
+    #[must_use]
+    pub fn limits(&self, now: Instant) -> Vec<LimitState> {
+        let mut states: Vec<_> = self.limits.iter().map(|limit| limit.state(now)).collect();
+        states.sort_by(|a, b| a.name.cmp(&b.name));
+        states
+    }
+
+    /// Forgets faults, refusals, learned limits and parkings everywhere; every bucket is full. Calls in flight stay counted.
     pub fn reset(&self, now: Instant) {
         self.pools.iter().for_each(|pool| pool.reset());
+        self.limits.iter().for_each(|limit| limit.reset(now));
         self.endpoints.iter().for_each(|endpoint| endpoint.reset(now));
     }
 
@@ -94,6 +143,7 @@ impl Registry {
     pub fn sweep(&self) {
         self.endpoints.retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
         self.pools.retain(|_, pool| Arc::strong_count(pool) > 1);
+        self.limits.retain(|_, limit| Arc::strong_count(limit) > 1);
         let keys: HashSet<_> = self.pools.iter().flat_map(|pool| pool.ids()).collect();
         self.endpoints.iter().for_each(|endpoint| endpoint.sweep(|key| !keys.contains(&key)));
     }

@@ -59,7 +59,7 @@ impl Endpoint {
         let (breaker, faults_in_row, next_trial) = state.breaker.state(&state.rules.breaker, now);
         let lanes = state.lanes.iter().map(|(id, lane)| LaneState {
             key: id.0.and_then(&hint),
-            in_flight: lane.in_flight,
+            in_flight: lane.limiter.in_flight,
             cool_down_ms: lane.cool_down.until(now).map(ms),
             limit_reset_ms: lane.exhausted_until.filter(|until| *until > now).map(ms),
             learned_concurrency: lane.adaptive.limit(now),
@@ -71,16 +71,16 @@ impl Endpoint {
             breaker,
             faults_in_row,
             next_trial_ms: next_trial.map(ms),
-            in_flight: state.in_flight,
-            max_concurrent_calls: state.rules.max_concurrent_calls,
-            requests_available: state.requests.as_ref().map(|bucket| bucket.info(now).available),
-            tokens_available: state.tokens.as_ref().map(|bucket| bucket.info(now).available),
+            in_flight: state.limiter.in_flight,
+            max_concurrent_calls: state.rules.limits.max_concurrent_calls,
+            requests_available: state.limiter.requests.as_ref().map(|bucket| bucket.info(now).available),
+            tokens_available: state.limiter.tokens.as_ref().map(|bucket| bucket.info(now).available),
             retries_available: state.retry_budget.available(now),
             lanes: lanes.collect(),
         }
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -9,6 +9,8 @@ use super::*;
 use crate::Settings;
 use crate::clock;
 
+mod limits;
+
 /// One endpoint with its lanes, and a clock.
 struct Bench {
     registry: Registry,

@@ -170,7 +170,8 @@ impl Loaded {
         };
         let serves = asked.by != By::Argument || !owned;
         let given = self.outside.key(serves).or_else(|| {
-            let lacking = provider.key_origin().is_none() && !provider.spec().is_some_and(|row| row.loopback);
+            let lacking =
+                provider.key_origin_of(&model).is_none() && !provider.spec().is_some_and(|row| row.loopback);
             self.outside.older_key(None).filter(|_| lacking && (asked.by == By::Older || !owned))
         });
         let key_by = match &given {
@@ -178,12 +179,12 @@ impl Loaded {
                 model.keys = Some(vec![key.key()?]);
                 Some(key.by.to_owned())
             }
-            None => provider.key_origin().map(str::to_owned),
+            None => provider.key_origin_of(&model).map(str::to_owned),
         };
         Ok(Choice {
             wire: model.wire().to_owned(),
             named_by: asked.said_by.clone(),
-            address: provider.address(),
+            address: provider.address_of(&model),
             address_by: None,
             key_by,
             settings: self.set_by(provider.name(), &model.name),

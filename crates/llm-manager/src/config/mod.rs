@@ -19,6 +19,7 @@ mod default_line;
 mod edit;
 mod files;
 mod formats;
+mod groups;
 mod key_line;
 mod keys;
 mod layers;
@@ -28,6 +29,7 @@ mod outside;
 mod reader;
 mod schema;
 mod search;
+mod site;
 mod tree;
 
 pub use self::choose::Choice;

@@ -157,7 +157,7 @@ impl Group {
     fn admit(
         self: &Arc<Self>,
         wanted: &[usize],
-        failed: &[usize],
+        failures: &Failures,
         cost: Cost,
         now: Instant,
     ) -> Result<(usize, Seat), NotBefore> {
@@ -176,12 +176,16 @@ impl Group {
             let (Some(slot), Some(condition)) = (self.slots.get(member), state.members.get(member)) else {
                 continue;
             };
-            let retrying = failed.contains(&member);
+            let retrying = failures.failed.contains(&member);
             if let Err(not_before) = condition.check(now).and_then(|()| slot.ready(cost, now, retrying)) {
                 refusal = Some(sooner(refusal, not_before));
                 continue;
             }
-            let rank = Rank { failed: retrying, ailing: condition.is_ailing(now), priority: slot.priority };
+            let rank = Rank {
+                failed: failures.spent.contains(&member),
+                ailing: condition.is_ailing(now),
+                priority: slot.priority,
+            };
             let latency = condition.latency(now);
             let in_flight = slot.in_flight(condition);
             ready.push((rank, Candidate { member, weight: slot.weight, in_flight, latency }));
@@ -192,7 +196,7 @@ impl Group {
             let turn = state.turn;
             let chosen = choose(self.strategy, &candidates, self.slots.len(), turn, fastrand::f64);
             let Some((member, slot)) = chosen.and_then(|at| Some((at, self.slots.get(at)?))) else { break };
-            match slot.admit(cost, now, failed.contains(&member)) {
+            match slot.admit(cost, now, failures.failed.contains(&member)) {
                 Ok(guard) => {
                     let cap = capped.map(|cap| seat::taken(cap, cost, now)).transpose();
                     let cap = cap.map_err(|(at, why)| self.capped(at, &why))?;
@@ -267,10 +271,16 @@ impl Group {
     }
 }
 
+/// The members that have failed a call: at all, and with every endpoint they have.
+struct Failures {
+    failed: Vec<usize>,
+    spent: Vec<usize>,
+}
+
 /// What comes before the strategy, the least first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    /// It has failed this call already.
+    /// It has failed this call with all it has.
     failed: bool,
     /// It has failed others of late.
     ailing: bool,

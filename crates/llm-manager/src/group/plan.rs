@@ -13,7 +13,7 @@ use llm_types::{
     KeyFate, Message, StreamEvent,
 };
 
-use super::{Group, Seat};
+use super::{Failures, Group, Seat};
 
 /// What is asked of a member.
 #[derive(Clone, Copy)]
@@ -69,6 +69,19 @@ impl<'a> GroupPlan<'a> {
 
     fn failed(&self) -> MutexGuard<'_, Vec<usize>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the members have done to this call so far.
+    fn failures(&self) -> Failures {
+        let failed = self.failed().clone();
+        let count = |member: usize| failed.iter().filter(|other| **other == member).count();
+        // A member with several endpoints is worth another try as long as one of them has not failed.
+        let endpoints = |member: usize| {
+            let own = self.members.iter().zip(&self.endpoints).filter(|(other, _)| **other == member);
+            own.map(|(_, endpoint)| endpoint).collect::<std::collections::BTreeSet<_>>().len()
+        };
+        let spent = failed.iter().copied().filter(|member| count(*member) >= endpoints(*member)).collect();
+        Failures { failed, spent }
     }
 
     fn followed(&self) -> MutexGuard<'_, Vec<usize>> {
@@ -160,7 +173,7 @@ impl Plan for GroupPlan<'_> {
             let chain = self.followed();
             wanted.sort_by_key(|member| chain.iter().position(|other| other == member));
         }
-        let (member, seat) = self.group.admit(&wanted, &self.failed(), self.cost, now)?;
+        let (member, seat) = self.group.admit(&wanted, &self.failures(), self.cost, now)?;
         if !self.group.fallback {
             self.pinned.store(member, Ordering::Relaxed);
         }

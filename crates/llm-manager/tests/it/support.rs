@@ -168,6 +168,12 @@ impl FakeProvider {
         self
     }
 
+    /// Every model's client cannot be made.
+    pub(crate) fn refusing(mut self) -> Self {
+        self.models.iter_mut().for_each(|model| model.model = Some("broken".to_owned()));
+        self
+    }
+
     pub(crate) fn made(&self) -> Vec<String> {
         self.made.lock().unwrap().iter().map(|(name, _)| name.clone()).collect()
     }
@@ -179,7 +185,7 @@ impl Provider for FakeProvider {
     }
 
     fn create_client(&self, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
-        if model.name == "broken" {
+        if model.wire() == "broken" {
             return Err(Error::new(ErrorKind::Config, "it is broken"));
         }
         let client = FakeClient::new(&format!("{}/{}", self.name, model.name));

@@ -1,13 +1,17 @@
 //! The rows against each other, and what they make of names and addresses.
 
+use llm_client::dialect::{ReasoningForm, Replay, ReplayField, ReplayWhen, Setting, SystemRole, TokenLimit};
+
 use super::*;
+
+mod fixtures;
 
 #[test]
 fn every_row_can_be_named_and_reached() {
-    for (at, row) in ROWS.iter().enumerate() {
+    for (at, row) in all().iter().enumerate() {
         let name = row.name;
         assert!(!name.contains(['/', ':', ' ']) && name == name.to_lowercase(), "{name}");
-        assert!(ROWS.iter().skip(at + 1).all(|other| other.name != name), "{name} stands twice");
+        assert!(all().iter().skip(at + 1).all(|other| other.name != name), "{name} stands twice");
         if let Some(url) = row.base_url {
             let address = Endpoint::parse(url).unwrap();
             assert!(row.owns(&address) || address.is_loopback(), "{name} does not own its own address");
@@ -25,10 +29,41 @@ fn an_address_tells_its_row() {
         ("https://api.openai.com.evil.example/v1", None),
         ("https://api.deepseek.com", Some("deepseek")),
         ("https://openrouter.ai/api/v1", Some("openrouter")),
+        ("https://dashscope-intl.aliyuncs.com/compatible-mode/v1", Some("dashscope")),
+        ("https://api.moonshot.cn/v1", Some("moonshot")),
+        ("https://api.siliconflow.com/v1", Some("siliconflow")),
+        ("https://ark.ap-southeast.bytepluses.com/api/v3", Some("volcengine")),
+        ("https://open.bigmodel.cn/api/paas/v4", Some("zhipu")),
+        ("https://api.z.ai/api/coding/paas/v4", Some("zai")),
         ("http://10.0.0.7:11434/v1", Some("ollama")),
+        ("http://10.0.0.7:1234/v1", Some("lmstudio")),
         ("http://127.0.0.1:8000/v1", None),
+        ("http://127.0.0.1:8080/v1", None),
     ] {
         assert_eq!(at(&Endpoint::parse(url).unwrap()).map(|row| row.name), name, "{url}");
+    }
+}
+
+/// Every row by its own address and by each of its hosts; no host is two rows'.
+#[test]
+fn the_dialect_of_every_row_is_told_by_its_host() {
+    for row in all() {
+        let told = |url: &str| {
+            let address = Endpoint::parse(url).unwrap();
+            assert_eq!(Dialect::by_host(address.host()), row.dialect, "{url}");
+            at(&address).map(|row| row.name)
+        };
+        if let Some(url) = row.base_url.filter(|url| url.starts_with("https://")) {
+            assert_eq!(told(url), Some(row.name), "{url}");
+        }
+        for host in row.hosts {
+            let url = match (host.strip_prefix(':'), host.strip_prefix('.')) {
+                (Some(port), _) => format!("http://10.0.0.7:{port}/v1"),
+                (_, Some(domain)) => format!("https://eu.{domain}/v1"),
+                _ => format!("https://{host}/v1"),
+            };
+            assert_eq!(told(&url), Some(row.name), "{url}");
+        }
     }
 }
 
@@ -51,9 +86,26 @@ fn a_bare_name_tells_its_owner() {
         ("o10", None),
         ("olmo-2", None),
         ("qwen3-8b", None),
+        ("qwen-plus-latest", Some("dashscope")),
+        ("qwen3-max", Some("dashscope")),
+        ("qwq-32b", None),
+        ("kimi-k2.6", Some("moonshot")),
+        ("moonshotai/kimi-k2.6", None),
+        ("moonshot-v1-8k", Some("moonshot")),
+        ("glm-4.6", Some("zhipu")),
+        ("glm4:9b", None),
+        ("doubao-seed-1.6", Some("volcengine")),
+        ("ernie-4.5-turbo-128k", Some("qianfan")),
+        ("grok-4", Some("xai")),
+        ("grok-4-fast-non-reasoning", Some("xai")),
+        ("mistral-large-latest", Some("mistral")),
+        ("mistral-small:24b", None),
+        ("mistral:7b", None),
+        ("gemini-2.5-flash", Some("gemini")),
+        ("sonar-pro", Some("perplexity")),
         ("", None),
     ] {
-        let owners: Vec<&str> = ROWS.iter().filter(|row| row.claims(model)).map(|row| row.name).collect();
+        let owners: Vec<&str> = all().iter().filter(|row| row.claims(model)).map(|row| row.name).collect();
         assert_eq!(owners, Vec::from_iter(owner), "{model}");
     }
 }
@@ -90,6 +142,40 @@ fn behaviour_follows_the_models_name_wherever_it_is_served() {
 }
 
 #[test]
+fn a_models_own_rules_hold_where_they_were_seen_and_nowhere_else() {
+    let quirks = |row: &str, model: &str| find(row).unwrap().quirks_for(model);
+    for (row, model, setting, has) in [
+        ("moonshot", "kimi-k2.6", Setting::Temperature, false),
+        ("moonshot", "moonshot-v1-8k", Setting::Temperature, true),
+        ("vllm", "moonshotai/Kimi-K2.6", Setting::Temperature, true),
+        ("xai", "grok-4", Setting::Stop, false),
+        ("xai", "grok-4-fast-non-reasoning", Setting::Stop, true),
+        ("xai", "grok-3", Setting::Stop, true),
+        ("openrouter", "x-ai/grok-4", Setting::Stop, true),
+        ("mistral", "mistral-small-latest", Setting::Logprobs, false),
+        ("mistral", "mistral-large-latest", Setting::Logprobs, true),
+        ("mistral", "mistral-small-latest", Setting::TopK, false),
+    ] {
+        assert_eq!(quirks(row, model).has(setting), has, "{row} {model} {setting:?}");
+    }
+    for (row, model, form) in [
+        ("xai", "grok-4", ReasoningForm::None),
+        ("xai", "grok-3-mini", ReasoningForm::Effort),
+        ("moonshot", "kimi-k2.6", ReasoningForm::Thinking { effort: false }),
+        ("moonshot", "kimi-k3", ReasoningForm::Effort),
+        ("moonshot", "moonshot-v1-8k", ReasoningForm::None),
+    ] {
+        assert_eq!(quirks(row, model).reasoning, form, "{row} {model}");
+    }
+    let streamed_only = |row: &str, model: &str| quirks(row, model).thinks_streamed_only;
+    assert!(streamed_only("dashscope", "qwen3-235b-a22b") && streamed_only("dashscope", "qwen3-8b"));
+    assert!(!streamed_only("dashscope", "qwen-plus") && !streamed_only("siliconflow", "Qwen/Qwen3-8B"));
+    let on =
+        |row: &str| quirks(row, "qwen/qwen3-32b").efforts.iter().find(|(level, _)| *level == High).unwrap().1;
+    assert_eq!((on("groq"), on("deepinfra")), ("default", "high"));
+}
+
+#[test]
 fn the_environment_moves_a_row() {
     let env = |name: &str| (name == "OLLAMA_HOST").then(|| "10.0.0.7".to_owned());
     let provider = SpecProvider::from_env(find("ollama").unwrap(), &env);
@@ -110,14 +196,19 @@ fn a_key_and_a_name_make_a_client() {
     for row in ["openai", "deepseek", "openrouter", "vllm", "ollama"] {
         assert_eq!(create_simple(row, "sk-1", Some("x/y")).unwrap().id(), format!("{row}/x/y"));
     }
-    assert_eq!(create_simple("deepseek", "sk-1", None).unwrap().id(), "deepseek/deepseek-chat");
+    for (row, model) in [("openai", "gpt-5.4"), ("deepseek", "deepseek-chat"), ("gemini", "gemini-2.5-flash")]
+    {
+        assert_eq!(create_simple(row, "sk-1", None).unwrap().id(), format!("{row}/{model}"));
+    }
     assert_eq!(create_simple("ollama", "", Some("qwen3:8b")).unwrap().id(), "ollama/qwen3:8b");
     for (row, key, model, message) in [
         (
             "acme",
             "sk-1",
             None,
-            "there is no provider `acme`; there are openai, deepseek, openrouter, vllm, ollama, openai-compatible, mock",
+            "there is no provider `acme`; there are openai, deepseek, gemini, mistral, xai, groq, cerebras, together, \
+             fireworks, deepinfra, perplexity, dashscope, moonshot, zhipu, zai, volcengine, qianfan, siliconflow, \
+             openrouter, litellm, vllm, sglang, llamacpp, lmstudio, ollama, openai-compatible, mock",
         ),
         ("vllm", "sk-1", None, "name a model: vllm has none for those who name none"),
         (

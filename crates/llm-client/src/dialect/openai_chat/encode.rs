@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::messages::Messages;
 use crate::dialect::body::Body;
-use crate::dialect::quirks::{Quirks, SchemaLevel, Setting, StreamUsage, TokenLimit};
+use crate::dialect::quirks::{LogprobsForm, Quirks, SchemaLevel, Setting, StreamUsage, TokenLimit};
 use crate::dialect::{Encoded, WireTarget, reasoning};
 
 #[cfg(test)]
@@ -43,9 +43,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &WireTarget<'_>, stream: boo
     };
     body.option(limit, request.max_tokens.as_ref())?;
     settings(request, quirks, &mut body)?;
-    if let Some(setting) = &request.reasoning {
-        reasoning::write(setting, quirks, &request.extra, &mut body)?;
-    }
+    reasoning::write(request.reasoning.as_ref(), stream, quirks, &request.extra, &mut body)?;
     if let Some(format) = &request.response_format {
         response_format(format, quirks, &mut body)?;
     }
@@ -88,8 +86,13 @@ fn tools(request: &ChatRequest, quirks: &Quirks, body: &mut Body) -> Result<(), 
 }
 
 fn settings(request: &ChatRequest, quirks: &Quirks, body: &mut Body) -> Result<(), Error> {
+    let mut temperature = request.temperature;
+    if let Some(member) = quirks.greedy.filter(|_| temperature == Some(0.0)) {
+        body.member(member, &false)?;
+        temperature = None;
+    }
     for (setting, value) in [
-        (Setting::Temperature, request.temperature),
+        (Setting::Temperature, temperature),
         (Setting::TopP, request.top_p),
         (Setting::FrequencyPenalty, request.frequency_penalty),
         (Setting::PresencePenalty, request.presence_penalty),
@@ -112,15 +115,31 @@ fn settings(request: &ChatRequest, quirks: &Quirks, body: &mut Body) -> Result<(
         lacking(Setting::Seed, body)?;
     }
     set(Setting::LogitBias, request.logit_bias.as_ref(), quirks, body)?;
-    set(Setting::Logprobs, request.logprobs.as_ref(), quirks, body)?;
-    if quirks.has(Setting::Logprobs) {
-        body.option("top_logprobs", request.top_logprobs.as_ref())?;
-    }
+    logprobs(request, quirks, body)?;
     set(Setting::Verbosity, request.verbosity.as_ref(), quirks, body)?;
     set(Setting::ServiceTier, request.service_tier.as_ref(), quirks, body)?;
     set(Setting::Metadata, request.metadata.as_ref(), quirks, body)?;
     set(Setting::PromptCacheKey, request.prompt_cache_key.as_ref(), quirks, body)?;
     set(Setting::User, request.user.as_ref(), quirks, body)
+}
+
+fn logprobs(request: &ChatRequest, quirks: &Quirks, body: &mut Body) -> Result<(), Error> {
+    let wanted = request.logprobs.or(request.top_logprobs.map(|_| true));
+    match quirks.logprobs {
+        _ if !quirks.has(Setting::Logprobs) => match wanted {
+            Some(true) => lacking(Setting::Logprobs, body),
+            _ => Ok(()),
+        },
+        LogprobsForm::Flag => {
+            body.option("logprobs", request.logprobs.as_ref())?;
+            body.option("top_logprobs", request.top_logprobs.as_ref())
+        }
+        // The likeliest token alone is what a flag would give.
+        LogprobsForm::Count if wanted == Some(true) => {
+            body.member("logprobs", &request.top_logprobs.unwrap_or(1).max(1))
+        }
+        LogprobsForm::Count => Ok(()),
+    }
 }
 
 /// Writes a setting under its own name, or says that the vendor has no word for it.

@@ -11,9 +11,11 @@ use serde_json::value::RawValue;
 use crate::dialect::WireTarget;
 use crate::dialect::body::Body;
 use crate::dialect::quirks::{
-    EmptyContent, FileUrl, Quirks, RefusalForm, ReplayField, ReplayWhen, SystemRole, ToolIds,
+    BodyMember, EmptyContent, FileUrl, ImageUrl, Quirks, RefusalForm, ReplayField, ReplayWhen, Setting,
+    SystemRole, ToolIds, Turns,
 };
 
+mod turns;
 mod write;
 
 /// The messages of a request, ready to be written.
@@ -33,15 +35,26 @@ struct Sent<'a> {
 enum Content<'a> {
     Null,
     Text(&'a str),
+    /// Of several messages.
+    Joined(String),
     Parts(Vec<SentPart<'a>>),
 }
 
 enum SentPart<'a> {
     Text(&'a str, Option<&'a Extra>),
+    /// Of several messages.
+    Joined(String),
     Image(&'a Media),
-    Audio { data: &'a str, format: &'a str, extra: &'a Extra },
+    Audio {
+        data: &'a str,
+        format: &'a str,
+        extra: &'a Extra,
+    },
     File(&'a Media),
-    DocumentUrl { url: &'a str, media: &'a Media },
+    DocumentUrl {
+        url: &'a str,
+        media: &'a Media,
+    },
     Refusal(&'a str),
     Thinking(&'a Reasoning),
     Native(&'a RawValue),
@@ -74,12 +87,25 @@ impl<'a> Messages<'a> {
             return Err(Error::new(ErrorKind::InvalidRequest, "messages: there are none"));
         }
         let mut sent = Vec::with_capacity(request.messages.len());
+        let replay = match target.quirks.replay_on {
+            Some(wanted) if has(&request.extra, wanted) => ReplayWhen::Always,
+            _ => target.quirks.replay.when,
+        };
         for (at, message) in request.messages.iter().enumerate() {
-            let builder = Builder { at, message, target, quirks: target.quirks };
+            let builder = Builder { at, message, target, quirks: target.quirks, replay };
             builder.build(body, &mut sent)?;
         }
-        Ok(Self(sent))
+        match target.quirks.turns {
+            Turns::Any => Ok(Self(sent)),
+            Turns::Alternating => turns::alternate(sent).map(Self),
+        }
     }
+}
+
+/// Whether the user's own members say this.
+fn has(extra: &Extra, wanted: BodyMember) -> bool {
+    let object = extra.get(wanted.object).and_then(|raw| Extra::parse(raw.get()).ok());
+    object.is_some_and(|object| object.get(wanted.member).is_some_and(|raw| raw.get() == wanted.value))
 }
 
 struct Builder<'a, 't> {
@@ -87,6 +113,7 @@ struct Builder<'a, 't> {
     message: &'a Message,
     target: &'t WireTarget<'a>,
     quirks: &'a Quirks,
+    replay: ReplayWhen,
 }
 
 impl<'a> Builder<'a, '_> {
@@ -122,7 +149,7 @@ impl<'a> Builder<'a, '_> {
             return Err(self.wrong(0, "only an assistant message holds tool calls"));
         }
         let replays = message.role == Role::Assistant
-            && match self.quirks.replay.when {
+            && match self.replay {
                 ReplayWhen::Never => false,
                 ReplayWhen::WithTools => !calls.is_empty(),
                 ReplayWhen::Always => true,
@@ -130,7 +157,12 @@ impl<'a> Builder<'a, '_> {
         let in_parts = replays && self.quirks.replay.field == ReplayField::ThinkingParts;
         let content = self.content(&message.parts, in_parts, !calls.is_empty())?;
         let thoughts = if replays { self.thoughts(body)? } else { Thoughts::None };
-        let name = message.name.as_deref();
+        let mut name = message.name.as_deref();
+        if name.is_some() && !self.quirks.has(Setting::Name) {
+            let about = format!("messages[{}].name", self.at);
+            body.warn(about, "this endpoint has no word for it; it was left out")?;
+            name = None;
+        }
         sent.push(Sent { role: self.role(), name, call_id: None, content, thoughts, calls, extra });
         Ok(())
     }
@@ -208,6 +240,11 @@ impl<'a> Builder<'a, '_> {
             },
             Part::Image(media) => match &media.source {
                 MediaSource::FileId(_) => SentPart::File(media),
+                MediaSource::Url(url) if self.quirks.image_url == ImageUrl::OwnOnly && is_web(url) => {
+                    return Err(
+                        self.wrong(at, "an image behind a URL is not fetched here; send it as base64")
+                    );
+                }
                 MediaSource::Url(_) | MediaSource::Base64 { .. } => SentPart::Image(media),
             },
             Part::Audio(media) => match &media.source {
@@ -249,7 +286,7 @@ impl<'a> Builder<'a, '_> {
         let text = |member| {
             // Required with tools, as an empty text if need be.
             let text = message.reasoning();
-            let required = self.quirks.replay.when == ReplayWhen::WithTools;
+            let required = self.replay == ReplayWhen::WithTools;
             if text.is_empty() && !required { Thoughts::None } else { Thoughts::Text { member, text } }
         };
         let foreign = blocks().any(|block| self.is_foreign(block));
@@ -285,6 +322,11 @@ fn is_block(block: &Reasoning) -> bool {
         || block.id.is_some()
         || block.format.is_some()
         || !block.extra.is_empty()
+}
+
+fn is_web(url: &str) -> bool {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme).unwrap_or_default();
+    scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
 }
 
 fn audio_format(media_type: &str) -> &str {

@@ -61,6 +61,38 @@ fn streams_give_the_same_events_at_every_cut() {
     }
 }
 
+/// The streams in the fixtures of vendors, which the catalogue's own tests read with the rows' quirks.
+fn of_vendors() -> Vec<(String, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/vendors");
+    let mut streams = Vec::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let fixture: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for answer in fixture["answers"].as_array().unwrap() {
+            let Some(lines) = answer["stream"].as_array() else { continue };
+            let lines: Vec<&str> = lines.iter().map(|line| line.as_str().unwrap()).collect();
+            streams.push((path.display().to_string(), lines.join("\n") + "\n"));
+        }
+    }
+    streams
+}
+
+#[test]
+fn streams_of_vendors_give_the_same_events_at_every_cut() {
+    let streams = of_vendors();
+    assert!(streams.len() > 10, "{}", streams.len());
+    for (name, text) in &streams {
+        let body = text.as_bytes();
+        let whole = outcome([body]);
+        assert_eq!(outcome(body.chunks(1)), whole, "{name} byte by byte");
+        for cut in 0..=body.len() {
+            let (start, end) = body.split_at(cut);
+            assert_eq!(outcome([start, end]), whole, "{name} cut at {cut}");
+        }
+    }
+}
+
 #[test]
 fn a_stream_cut_short_is_never_taken_for_a_whole_answer() {
     for (name, text) in ALL.iter().filter(|(name, _)| name.ends_with(".sse") && !name.starts_with("error")) {

@@ -11,6 +11,8 @@ use crate::dialect::quirks::{
     EmptyContent, FileUrl, Paths, RefusalForm, Replay, ReplayField, ReplayWhen, SystemRole, ToolIds,
 };
 
+mod differences;
+
 fn target(quirks: &Quirks) -> WireTarget<'_> {
     WireTarget { model: "gpt-x", quirks, origin: Some("us") }
 }

@@ -59,6 +59,7 @@ impl Serialize for Content<'_> {
         match self {
             Self::Null => serializer.serialize_none(),
             Self::Text(text) => serializer.serialize_str(text),
+            Self::Joined(text) => serializer.serialize_str(text),
             Self::Parts(parts) => {
                 let mut seq = serializer.serialize_seq(Some(parts.len()))?;
                 for part in parts {
@@ -102,6 +103,11 @@ impl Serialize for SentPart<'_> {
         }
         let mut map = serializer.serialize_map(None)?;
         let extra = match *self {
+            Self::Joined(ref text) => {
+                map.serialize_entry("type", "text")?;
+                map.serialize_entry("text", text)?;
+                None
+            }
             Self::Text(text, extra) => {
                 map.serialize_entry("type", "text")?;
                 map.serialize_entry("text", text)?;

@@ -1,0 +1,244 @@
+//! Vendors with models or machines of their own, but for China's.
+
+use llm_client::dialect::{
+    EmptyContent, ErrorPattern, FileUrl, InTotal, LogprobsForm, Quirks, ReasoningForm, RefusalForm, Replay,
+    ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage, SystemRole, TagPair, ThinkTags, TokenLimit,
+    ToolIds, UsageRule,
+};
+use llm_types::{Capabilities, ErrorKind};
+
+use super::{COMPATIBLE, HOSTED, LOW_HIGH_MAX, LOW_TO_HIGH, NOTHING_KNOWN};
+use crate::spec::{AddressVariable, ProviderSpec};
+
+pub(super) const ROWS: &[ProviderSpec] = &[
+    ProviderSpec {
+        name: "openai",
+        display: "OpenAI",
+        base_url: Some("https://api.openai.com/v1"),
+        address_env: Some(AddressVariable::Url("OPENAI_BASE_URL")),
+        key_env: &["OPENAI_API_KEY"],
+        key_required: true,
+        // Regional hosts stand below the main one.
+        hosts: &["api.openai.com", ".api.openai.com"],
+        quirks: Quirks { embeddings_base64: true, ..Quirks::NONE },
+        default_model: Some("gpt-5.4"),
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "deepseek",
+        display: "DeepSeek",
+        base_url: Some("https://api.deepseek.com/v1"),
+        key_env: &["DEEPSEEK_API_KEY"],
+        key_required: true,
+        hosts: &["api.deepseek.com"],
+        quirks: Quirks {
+            token_limit: TokenLimit::MaxTokens,
+            reasoning: ReasoningForm::Thinking { effort: true },
+            efforts: LOW_HIGH_MAX,
+            replay: Replay { when: ReplayWhen::WithTools, field: ReplayField::ReasoningContent },
+            system_role: SystemRole::System,
+            schema: SchemaLevel::JsonObject,
+            empty_content: EmptyContent::Empty,
+            refusal: RefusalForm::Text,
+            // A model it does not have is a 400.
+            errors: &[ErrorPattern {
+                status: Some(400),
+                text: Some("Model Not Exist"),
+                ..ErrorPattern::new(ErrorKind::ModelNotFound)
+            }],
+            ..Quirks::NONE
+        },
+        default_model: Some("deepseek-chat"),
+        // Any part that is not text is refused.
+        capabilities: Capabilities {
+            images: Some(false),
+            audio: Some(false),
+            json_schema: Some(false),
+            ..NOTHING_KNOWN
+        },
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "gemini",
+        display: "Google Gemini",
+        base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
+        key_env: &["GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"],
+        key_required: true,
+        hosts: &["generativelanguage.googleapis.com"],
+        quirks: Quirks {
+            efforts: LOW_TO_HIGH,
+            // The signature of a thought lies beside the call that follows from it.
+            replay_members: &["extra_content"],
+            usage: UsageRule { reasoning: InTotal::Remainder, audio: InTotal::Inside },
+            ..HOSTED
+        },
+        default_model: Some("gemini-2.5-flash"),
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "mistral",
+        display: "Mistral AI",
+        base_url: Some("https://api.mistral.ai/v1"),
+        key_env: &["MISTRAL_API_KEY"],
+        key_required: true,
+        hosts: &["api.mistral.ai"],
+        quirks: Quirks {
+            seed_field: "random_seed",
+            stream_usage: StreamUsage::Given,
+            replay: Replay { when: ReplayWhen::Always, field: ReplayField::ThinkingParts },
+            tool_ids: ToolIds::Nine,
+            empty_content: EmptyContent::Empty,
+            file_url: FileUrl::DocumentUrl,
+            dimensions_field: "output_dimension",
+            // Members it does not know are refused.
+            lacks: &[Setting::TopK, Setting::LogitBias, Setting::Verbosity, Setting::User],
+            usage: UsageRule { reasoning: InTotal::Inside, audio: InTotal::Outside },
+            request_id_headers: &["mistral-correlation-id"],
+            ..HOSTED
+        },
+        default_model: Some("mistral-small-latest"),
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "xai",
+        display: "xAI",
+        base_url: Some("https://api.x.ai/v1"),
+        address_env: Some(AddressVariable::Url("XAI_BASE_URL")),
+        key_env: &["XAI_API_KEY"],
+        key_required: true,
+        // Regional hosts stand beside the main one.
+        hosts: &["api.x.ai", ".api.x.ai"],
+        quirks: Quirks {
+            token_limit: TokenLimit::MaxCompletionTokens,
+            // Whether to think is the choice of the model; a few take a level besides.
+            reasoning: ReasoningForm::None,
+            efforts: LOW_TO_HIGH,
+            usage: UsageRule { reasoning: InTotal::Outside, audio: InTotal::Inside },
+            // A wrong key and an unknown model are both a 400.
+            errors: &[
+                ErrorPattern {
+                    status: Some(400),
+                    text: Some("Incorrect API key"),
+                    ..ErrorPattern::new(ErrorKind::Authentication)
+                },
+                ErrorPattern {
+                    status: Some(400),
+                    text: Some("Model not found"),
+                    ..ErrorPattern::new(ErrorKind::ModelNotFound)
+                },
+                ErrorPattern {
+                    text: Some("does not exist or your team"),
+                    ..ErrorPattern::new(ErrorKind::ModelNotFound)
+                },
+            ],
+            ..HOSTED
+        },
+        default_model: Some("grok-4"),
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "groq",
+        display: "Groq",
+        base_url: Some("https://api.groq.com/openai/v1"),
+        address_env: Some(AddressVariable::Url("GROQ_BASE_URL")),
+        key_env: &["GROQ_API_KEY"],
+        key_required: true,
+        hosts: &["api.groq.com"],
+        quirks: Quirks {
+            token_limit: TokenLimit::MaxCompletionTokens,
+            efforts: LOW_TO_HIGH,
+            replay: Replay { when: ReplayWhen::Always, field: ReplayField::Reasoning },
+            // Some models leave their thoughts in the text unless told otherwise.
+            think_tags: ThinkTags::Leading(TagPair::THINK),
+            // Refused, but for `top_k`, which is ignored.
+            lacks: &[Setting::Logprobs, Setting::LogitBias, Setting::N, Setting::Name, Setting::TopK],
+            // No room in the flexible tier.
+            errors: &[ErrorPattern { status: Some(498), ..ErrorPattern::new(ErrorKind::Overloaded) }],
+            ..HOSTED
+        },
+        default_model: Some("openai/gpt-oss-20b"),
+        capabilities: Capabilities { embeddings: Some(false), ..NOTHING_KNOWN },
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "cerebras",
+        display: "Cerebras",
+        base_url: Some("https://api.cerebras.ai/v1"),
+        address_env: Some(AddressVariable::Url("CEREBRAS_BASE_URL")),
+        key_env: &["CEREBRAS_API_KEY"],
+        key_required: true,
+        hosts: &["api.cerebras.ai"],
+        quirks: Quirks {
+            efforts: LOW_TO_HIGH,
+            // Members it does not know are refused.
+            lacks: &[
+                Setting::FrequencyPenalty,
+                Setting::PresencePenalty,
+                Setting::LogitBias,
+                Setting::ParallelToolCalls,
+                Setting::ServiceTier,
+                Setting::TopK,
+                Setting::Verbosity,
+                Setting::PromptCacheKey,
+            ],
+            ..HOSTED
+        },
+        default_model: Some("gpt-oss-120b"),
+        capabilities: Capabilities { embeddings: Some(false), ..NOTHING_KNOWN },
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "together",
+        display: "Together AI",
+        base_url: Some("https://api.together.xyz/v1"),
+        address_env: Some(AddressVariable::Url("TOGETHER_BASE_URL")),
+        key_env: &["TOGETHER_API_KEY"],
+        key_required: true,
+        hosts: &["api.together.xyz", "api.together.ai"],
+        quirks: Quirks {
+            reasoning: ReasoningForm::Enabled,
+            efforts: LOW_TO_HIGH,
+            logprobs: LogprobsForm::Count,
+            ..Quirks::COMPATIBLE
+        },
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "fireworks",
+        display: "Fireworks AI",
+        base_url: Some("https://api.fireworks.ai/inference/v1"),
+        key_env: &["FIREWORKS_API_KEY"],
+        key_required: true,
+        hosts: &["api.fireworks.ai"],
+        quirks: Quirks { efforts: LOW_TO_HIGH, ..Quirks::COMPATIBLE },
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "deepinfra",
+        display: "DeepInfra",
+        base_url: Some("https://api.deepinfra.com/v1/openai"),
+        key_env: &["DEEPINFRA_API_KEY", "DEEPINFRA_TOKEN"],
+        key_required: true,
+        hosts: &["api.deepinfra.com"],
+        quirks: Quirks { efforts: LOW_TO_HIGH, ..Quirks::COMPATIBLE },
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "perplexity",
+        display: "Perplexity",
+        // No version stands in its path.
+        base_url: Some("https://api.perplexity.ai"),
+        key_env: &["PERPLEXITY_API_KEY", "PPLX_API_KEY"],
+        key_required: true,
+        hosts: &["api.perplexity.ai"],
+        quirks: Quirks {
+            default_path: "",
+            efforts: LOW_TO_HIGH,
+            stream_usage: StreamUsage::Given,
+            ..Quirks::COMPATIBLE
+        },
+        default_model: Some("sonar"),
+        capabilities: Capabilities { tools: Some(false), embeddings: Some(false), ..NOTHING_KNOWN },
+        ..COMPATIBLE
+    },
+];

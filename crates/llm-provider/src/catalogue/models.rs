@@ -1,0 +1,178 @@
+//! What follows a model's name: who is likely its owner, and how it is spoken to.
+
+use llm_client::dialect::{
+    Quirks, ReasoningForm, Replay, ReplayField, ReplayWhen, Setting, SystemRole, TokenLimit,
+};
+use llm_types::ReasoningEffort::{High, Low, Max, Medium, Minimal, Off, XHigh};
+
+use crate::families::Family;
+
+/// The first that matches wins.
+pub(crate) const FAMILIES: &[Family] = &[
+    // Open weights: whoever serves them is their owner.
+    Family { names: &["gpt-oss*"], ..Family::PLAIN },
+    Family {
+        names: &["o1-mini*"],
+        owner: Some("openai"),
+        change: Some(|quirks| {
+            quirks.token_limit = TokenLimit::MaxCompletionTokens;
+            // Both roles for instructions are refused.
+            quirks.system_role = SystemRole::User;
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["o1", "o1-*", "o3", "o3-*", "o4-*", "gpt-5*"],
+        owner: Some("openai"),
+        // `max_tokens` is refused, wherever it is sent.
+        change: Some(|quirks| quirks.token_limit = TokenLimit::MaxCompletionTokens),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gpt-*", "chatgpt-*", "text-embedding-3-*", "text-embedding-ada-*"],
+        owner: Some("openai"),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["deepseek-chat", "deepseek-reasoner", "deepseek-flash", "deepseek-v4-*"],
+        owner: Some("deepseek"),
+        change: Some(|quirks| {
+            template_thinking(quirks);
+            // Thinking is on by itself, and then calls are refused that come back without it.
+            if quirks.replay.when == ReplayWhen::Never {
+                quirks.replay = Replay { when: ReplayWhen::WithTools, field: ReplayField::ReasoningContent };
+            }
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["deepseek-*"],
+        owner: Some("deepseek"),
+        change: Some(template_thinking),
+        ..Family::PLAIN
+    },
+    Family { names: &["granite-*"], change: Some(template_thinking), ..Family::PLAIN },
+    Family { names: &["gemini-*"], owner: Some("gemini"), ..Family::PLAIN },
+    Family {
+        names: &["mistral-small*", "ministral*"],
+        owner: Some("mistral"),
+        at: &["mistral"],
+        // Log probabilities are refused besides.
+        change: Some(|quirks| {
+            quirks.lacks =
+                &[Setting::TopK, Setting::LogitBias, Setting::Verbosity, Setting::User, Setting::Logprobs];
+        }),
+    },
+    Family {
+        names: &["mistral-*-latest", "codestral-*", "magistral-*", "devstral-*", "pixtral-*"],
+        owner: Some("mistral"),
+        ..Family::PLAIN
+    },
+    Family { names: &["grok-*-non-reasoning*"], owner: Some("xai"), ..Family::PLAIN },
+    Family {
+        names: &["grok-3-mini*", "grok-4.3*", "grok-4.20-multi-agent*"],
+        owner: Some("xai"),
+        at: &["xai"],
+        change: Some(|quirks| {
+            quirks.reasoning = ReasoningForm::Effort;
+            quirks.lacks = REFUSED_BY_THINKERS;
+        }),
+    },
+    Family {
+        names: &["grok-4*", "grok-code-*"],
+        owner: Some("xai"),
+        at: &["xai"],
+        change: Some(|quirks| quirks.lacks = REFUSED_BY_THINKERS),
+    },
+    Family { names: &["grok-*"], owner: Some("xai"), ..Family::PLAIN },
+    Family {
+        names: &["qwen3-32b", "qwen3.*-32b", "qwen-qwq*"],
+        at: &["groq"],
+        // On or off, under words of its own.
+        change: Some(|quirks| {
+            quirks.efforts = &[
+                (Off, "none"),
+                (Minimal, "default"),
+                (Low, "default"),
+                (Medium, "default"),
+                (High, "default"),
+                (XHigh, "default"),
+                (Max, "default"),
+            ];
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["qwen3-*b"],
+        at: &["dashscope"],
+        // Open weights think by themselves there, and a plain call that thinks is refused.
+        change: Some(|quirks| quirks.thinks_streamed_only = true),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &[
+            "qwen-max*",
+            "qwen-plus*",
+            "qwen-turbo*",
+            "qwen-flash*",
+            "qwen-long*",
+            "qwen-vl-*",
+            "qwen3-max*",
+            "qwen3-coder-plus*",
+            "qwen3-coder-flash*",
+            "qwen3-vl-plus*",
+            "qwen3-vl-flash*",
+            "qwq-plus*",
+        ],
+        owner: Some("dashscope"),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["moonshot-v1-*"],
+        owner: Some("moonshot"),
+        at: &["moonshot"],
+        change: Some(|quirks| quirks.reasoning = ReasoningForm::None),
+    },
+    Family {
+        names: &["kimi-k3*"],
+        owner: Some("moonshot"),
+        at: &["moonshot"],
+        // It always thinks; how much is a level.
+        change: Some(|quirks| {
+            quirks.reasoning = ReasoningForm::Effort;
+            quirks.efforts = super::LOW_HIGH_MAX;
+            quirks.lacks = FIXED_SAMPLING;
+        }),
+    },
+    Family {
+        names: &["kimi-*"],
+        owner: Some("moonshot"),
+        at: &["moonshot"],
+        change: Some(|quirks| quirks.lacks = FIXED_SAMPLING),
+    },
+    Family { names: &["glm-*"], owner: Some("zhipu"), ..Family::PLAIN },
+    Family { names: &["doubao-*"], owner: Some("volcengine"), ..Family::PLAIN },
+    Family { names: &["ernie-*"], owner: Some("qianfan"), ..Family::PLAIN },
+    Family { names: &["sonar", "sonar-*"], owner: Some("perplexity"), ..Family::PLAIN },
+];
+
+/// What models that think refuse at one vendor.
+const REFUSED_BY_THINKERS: &[Setting] = &[Setting::Stop, Setting::FrequencyPenalty, Setting::PresencePenalty];
+
+/// The sampling is the vendor's own, and strictness unknown.
+const FIXED_SAMPLING: &[Setting] = &[
+    Setting::Temperature,
+    Setting::TopP,
+    Setting::TopK,
+    Setting::N,
+    Setting::FrequencyPenalty,
+    Setting::PresencePenalty,
+    Setting::Strict,
+];
+
+/// Where a chat template switches thinking, it calls the switch `thinking` and not `enable_thinking`.
+fn template_thinking(quirks: &mut Quirks) {
+    if let ReasoningForm::TemplateSwitch { name, .. } = &mut quirks.reasoning {
+        *name = "thinking";
+    }
+}
