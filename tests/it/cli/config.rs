@@ -61,9 +61,81 @@ extra = { top_k = 20 }
     assert_eq!(json["settings"]["max_retries"]["from"], "--max-retries");
     assert!(json["aliases"]["fast"]["from"].as_str().unwrap().ends_with("config.toml:4"), "{json}");
     let local = json["providers"].as_array().unwrap().iter().find(|p| p["name"] == "local").unwrap();
-    let states: Vec<_> = local["keys"].as_array().unwrap().iter().map(|key| key["state"].clone()).collect();
+    let states: Vec<_> =
+        local["places"][0]["keys"].as_array().unwrap().iter().map(|key| key["state"].clone()).collect();
     assert_eq!(states, ["set", "missing", "missing"]);
     assert_eq!(local["models"][0]["settings"]["idle_timeout_secs"]["value"], "2.5");
+}
+
+#[tokio::test]
+async fn show_tells_endpoints_pools_and_chains_apart() {
+    let llm =
+        Llm::new().variable("KEY_A", "sk-canary-a-0123-aaaa").variable("KEY_B", "sk-canary-b-0123-bbbb");
+    llm.write(
+        OWN,
+        r#"
+default = "smart"
+[providers.twin]
+strategy = "weighted"
+endpoints = [
+  { base_url = "http://127.0.0.1:1/v1", api_key = { env = "KEY_A" }, weight = 3 },
+  { base_url = "http://127.0.0.1:2/v1", api_key = { env = "KEY_B" }, idle_timeout_secs = 5 },
+]
+pool = { max_concurrent_calls = 9 }
+[providers.twin.models.m]
+[providers.twin.models.n]
+base_url = "http://127.0.0.1:3/v1"
+[pools.fast]
+members = ["twin/m", { model = "mock/echo", priority = 1 }]
+[chains.smart]
+models = ["pool/fast", "twin/n"]
+on.context_length = ["mock/echo"]
+[budgets.team]
+max_cost_usd = 1.50
+[limits.shared]
+requests_per_minute = 60
+"#,
+    );
+    let shown = llm.run(&["config", "show", "--origin"]).await.exits(0);
+    for text in [
+        "model = \"chain/smart\"",
+        "[[providers.twin.endpoints]]",
+        "strategy = \"weighted\"",
+        "pool.max_concurrent_calls = 9",
+        "weight = 3",
+        "…aaaa",
+        "…bbbb",
+        "[providers.twin.models.n]",
+        "http://127.0.0.1:3/v1",
+        "[pools.fast]",
+        "members = [\"twin/m\",{\"model\":\"mock/echo\",\"priority\":1}]",
+        "[chains.smart]",
+        "on.context_length = [\"mock/echo\"]",
+        "max_cost_usd = \"1.5",
+        "[limits.shared]",
+    ] {
+        assert!(shown.out.contains(text), "`{text}` is missing in: {}", shown.out);
+    }
+    assert!(!shown.out.contains("canary"));
+    let json = llm.run(&["config", "show", "--json", "-m", "twin/m"]).await.exits(0).json();
+    let places = json["call"]["places"].as_array().unwrap();
+    let of = |at: usize| {
+        let key = &places[at]["keys"][0];
+        (
+            places[at]["base_url"]["value"].as_str().unwrap().to_owned(),
+            key["last4"].as_str().unwrap().to_owned(),
+        )
+    };
+    assert_eq!(of(0), ("http://127.0.0.1:1/v1".to_owned(), "…aaaa".to_owned()));
+    assert_eq!(of(1), ("http://127.0.0.1:2/v1".to_owned(), "…bbbb".to_owned()));
+    assert!(places[1]["says"]["idle_timeout_secs"]["from"].as_str().unwrap().ends_with("config.toml:7"));
+    let json = llm.run(&["config", "show", "--json", "-m", "twin/n"]).await.exits(0).json();
+    assert_eq!(json["call"]["places"][0]["base_url"]["value"], "http://127.0.0.1:3/v1");
+    assert_eq!(json["call"]["places"][0]["keys"], serde_json::json!([]));
+    // A pool has members in place of an address; each says where it goes.
+    let json = llm.run(&["config", "show", "--json"]).await.exits(0).json();
+    assert_eq!(json["call"]["places"], serde_json::json!([]));
+    assert_eq!(json["pools"][0]["says"]["members"]["value"][0], "twin/m");
 }
 
 #[tokio::test]
@@ -89,7 +161,8 @@ async fn check_says_what_is_wrong_with_each_file() {
         "[providers.local]\nbase_url = \"http://127.0.0.1:1/v1\"\napi_key = \"sk-canary-01234\"\n",
     );
     llm.write("typo.toml", "\nmax_retrys = 3\n");
-    llm.write("nowhere.toml", "default = \"nosuch\"\n[aliases]\nfast = \"local/x/y\"\n");
+    llm.write("nowhere.toml", "[aliases]\nfast = \"local/x/y\"\n");
+    llm.write("default.toml", "max_retries = 1\ndefault = \"nosuch\"\n");
     llm.write("good.json", "{\"default\": \"mock/echo\"}");
     llm.write("good.yaml", "default: mock/echo\n");
     llm.write("bad.yaml", "default: [\n");
@@ -103,7 +176,8 @@ async fn check_says_what_is_wrong_with_each_file() {
     assert!(!ran.out.contains("canary"), "{}", ran.out);
     for (file, code, texts) in [
         ("typo.toml", 2, &["typo.toml:2", "did you mean `max_retries`"][..]),
-        ("nowhere.toml", 2, &["nosuch"]),
+        ("nowhere.toml", 2, &["nowhere.toml:2", "`fast` leads nowhere"]),
+        ("default.toml", 2, &["default.toml:2", "nosuch"]),
         ("bad.yaml", 2, &["bad.yaml:", "YAML"]),
         ("missing.toml", 3, &["missing.toml"]),
     ] {
@@ -191,7 +265,7 @@ async fn init_names_the_default_that_a_key_implies() {
     assert!(!ran.err.contains("canary") && !llm.read(OWN).contains("canary"));
     assert!(llm.read(OWN).contains("\ndefault = \"openai/"), "{}", llm.read(OWN));
     let json = llm.run(&["config", "show", "--json"]).await.exits(0).json();
-    assert_eq!(json["call"]["keys"][0]["name"], "OPENAI_API_KEY");
+    assert_eq!(json["call"]["places"][0]["keys"][0]["name"], "OPENAI_API_KEY");
 }
 
 /// Lines that begin with `#` alone are examples.

@@ -79,6 +79,37 @@ async fn test_asks_once_with_each_key_and_sends_no_prompt() {
 }
 
 #[tokio::test]
+async fn each_endpoint_is_tried_with_its_own_key_and_no_other() {
+    let (one, other) = (MockServer::start().await, MockServer::start().await);
+    let llm = Llm::new().variable("KEY_A", "sk-a-0123456789").variable("KEY_B", "sk-b-0123456789");
+    let (a, b) = (one.base_url(), other.base_url());
+    llm.write(
+        OWN,
+        &format!(
+            "[providers.twin]\nendpoints = [\n{{ base_url = \"{a}\", api_key = {{ env = \"KEY_A\" }} }},\n\
+             {{ base_url = \"{b}\", api_key = {{ env = \"KEY_B\" }} }} ]\n[providers.twin.models.m]\n\
+             [providers.twin.models.n]\nbase_url = \"{b}\"\napi_key = {{ cmd = \"echo sk-c-0123456789\" }}\n"
+        ),
+    );
+    let llm = llm.variable("PATH", "/usr/bin:/bin");
+    let listed = llm.run(&["keys", "list"]).await.exits(0);
+    for text in ["twin[0]", "twin[1]", "twin/n", "the command `echo`", "not read"] {
+        assert!(listed.out.contains(text), "`{text}` is missing in: {}", listed.out);
+    }
+    assert_eq!((one.counts().total, other.counts().total), (0, 0));
+    let ran = llm.run(&["keys", "test"]).await.exits(0);
+    assert_eq!(ran.out.matches("ok: ").count(), 3, "{}", ran.out);
+    let sent = |server: &MockServer| {
+        let mut keys: Vec<String> =
+            server.requests().iter().map(|request| request.key().unwrap_or_default().to_owned()).collect();
+        keys.sort_unstable();
+        keys
+    };
+    assert_eq!(sent(&one), ["sk-a-0123456789"]);
+    assert_eq!(sent(&other), ["sk-b-0123456789", "sk-c-0123456789"]);
+}
+
+#[tokio::test]
 async fn a_vendors_key_is_not_tried_at_an_address_that_is_not_its_own() {
     let server = MockServer::start().await;
     let llm = Llm::new().variable("OPENAI_API_KEY", KEY);

@@ -105,7 +105,7 @@ async fn the_address_that_is_shown_is_the_one_that_is_called() {
         (far.1)(&mut setup, &far_server.base_url());
         let before = near_server.counts().total;
         let (shown, code) = setup.run().await;
-        let url = &shown["call"]["base_url"];
+        let url = &shown["call"]["places"][0]["base_url"];
         assert_eq!(code, 0, "{} over {}: {shown}", near.0, far.0);
         assert_eq!(url["value"], near_server.base_url(), "{} over {}", near.0, far.0);
         assert!(is_from(url, near.0), "{url} {}", near.0);
@@ -183,7 +183,7 @@ async fn the_key_that_is_shown_is_the_one_that_is_sent() {
         (near.1)(&mut setup, "sk-near-0123456789-abcd");
         (far.1)(&mut setup, "sk-far-0123456789-wxyz");
         let (shown, code) = setup.run().await;
-        let key = &shown["call"]["keys"][0];
+        let key = &shown["call"]["places"][0]["keys"][0];
         assert_eq!((code, key["last4"].as_str()), (0, Some("…abcd")), "{} over {}: {shown}", near.0, far.0);
         assert_eq!(key["name"], near.0);
         let sent = server.requests().pop().unwrap();
@@ -193,7 +193,7 @@ async fn the_key_that_is_shown_is_the_one_that_is_sent() {
     let mut setup = Setup::default();
     at(&mut setup);
     let (shown, _) = setup.run().await;
-    assert_eq!(shown["call"]["keys"], serde_json::json!([]));
+    assert_eq!(shown["call"]["places"][0]["keys"], serde_json::json!([]));
     assert_eq!(server.requests().pop().unwrap().key(), None);
 }
 
@@ -205,7 +205,7 @@ async fn a_named_provider_gets_no_address_and_no_key_from_our_variables() {
     setup.variables = vec![("LLM_RS_BASE_URL", other.base_url()), ("LLM_RS_API_KEY", KEY.to_owned())];
     setup.args(&["-m", "local/m"]);
     let (shown, code) = setup.run().await;
-    assert_eq!((code, &shown["call"]["keys"]), (0, &serde_json::json!([])));
-    assert_eq!(shown["call"]["base_url"]["value"], own.base_url());
+    assert_eq!((code, &shown["call"]["places"][0]["keys"]), (0, &serde_json::json!([])));
+    assert_eq!(shown["call"]["places"][0]["base_url"]["value"], own.base_url());
     assert_eq!((own.requests().pop().unwrap().key(), other.counts().total), (None, 0));
 }

@@ -27,6 +27,8 @@ use crate::registry::Manager;
 pub(super) struct Built {
     pub(super) manager: Manager,
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
+    /// The providers with more to them than one address.
+    pub(super) sites: HashMap<String, Arc<ConfiguredProvider>>,
 }
 
 /// Where requests go, in whose format, with which keys.
@@ -56,6 +58,7 @@ struct Builder<'a> {
     /// Where the user would write a key.
     file: String,
     set_by: HashMap<String, Vec<SetBy>>,
+    sites: HashMap<String, Arc<ConfiguredProvider>>,
 }
 
 pub(super) fn build(
@@ -70,7 +73,8 @@ pub(super) fn build(
     let file = user_config.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
     config.check()?;
     let Config { settings: top, aliases, providers, pools, chains, budgets, .. } = config;
-    let mut builder = Builder { sources, layers, top, shared, file, set_by: HashMap::new() };
+    let mut builder =
+        Builder { sources, layers, top, shared, file, set_by: HashMap::new(), sites: HashMap::new() };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
     for entry in providers {
         manager.register_provider(builder.configured(entry, warnings)?)?;
@@ -95,7 +99,7 @@ pub(super) fn build(
     for model in budgets.iter().flat_map(|budget| &budget.models) {
         groups::resolve(&manager, &model.value, &model.place)?;
     }
-    Ok(Built { manager, set_by: builder.set_by })
+    Ok(Built { manager, set_by: builder.set_by, sites: builder.sites })
 }
 
 impl Builder<'_> {
@@ -178,7 +182,9 @@ impl Builder<'_> {
             }
         };
         let shared = self.shared.clone();
-        Ok(Arc::new(ConfiguredProvider { base, models, endpoints, own, shared }))
+        let provider = Arc::new(ConfiguredProvider { base, models, endpoints, own, shared });
+        self.sites.insert(entry.name.clone(), provider.clone());
+        Ok(provider)
     }
 
     /// One address of a provider, with its keys; `None` where nobody says where it is.

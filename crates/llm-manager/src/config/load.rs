@@ -11,9 +11,10 @@ use llm_types::{Error, ErrorKind};
 use super::build;
 use super::files;
 use super::layers::{Layers, SetBy};
-use super::outline::Outline;
+use super::outline::{self, Outline};
 use super::outside::Outside;
 use super::schema::{Config, Setting};
+use super::site::ConfiguredProvider;
 use crate::registry::Manager;
 
 /// Starts a server on the loopback and gives its base URL.
@@ -98,6 +99,8 @@ pub struct Loaded {
     pub outline: Outline,
     /// Who set what, by `provider` and by `provider/model`.
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
+    /// The providers with more to them than one address.
+    pub(super) sites: HashMap<String, Arc<ConfiguredProvider>>,
     /// The default of the files, with its place.
     pub(super) default: Option<(String, String)>,
 }
@@ -126,14 +129,14 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
     let default = config.default.as_ref().map(|default| (default.value.clone(), default.place.to_string()));
     let (_, settings) = layers.over(&[&config.settings], "the settings")?;
     let top = config.settings.clone();
-    let outline = Outline::of(&config, sources.env);
+    let outline = outline::Reader { layers: &layers, env: sources.env }.outline(&config);
     let shared = Arc::new(Shared::new(sources.env));
     let built =
         build::build(config, sources, &layers, user_config.as_deref(), shared.clone(), &mut warnings)?;
     if let Some((name, _)) = &default {
         built.manager.set_default_model(name);
     }
-    let (outside, set_by) = (Outside::read(sources), built.set_by);
+    let (outside, set_by, sites) = (Outside::read(sources), built.set_by, built.sites);
     let manager = built.manager;
     Ok(Loaded {
         manager,
@@ -147,6 +150,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
         top,
         shared,
         set_by,
+        sites,
         default,
     })
 }

@@ -167,15 +167,10 @@ impl Report {
     }
 }
 
-/// Names that lead nowhere.
+/// A default that leads nowhere. Aliases, pools and chains were looked up when they were read.
 fn names(loaded: &Loaded) -> Vec<Error> {
-    let found = |name: &str, what: String| {
-        let error = loaded.manager.resolve(name).err()?;
-        let message = format!("{what}: {}", error.message());
-        Some(error.with_message(message))
-    };
-    let default = loaded.default_model().and_then(|(name, by)| found(&name, format!("{by}: default")));
-    let aliases = loaded.outline.aliases.iter();
-    let aliases = aliases.filter_map(|(name, to)| found(&to.value, format!("{}: alias {name:?}", to.origin)));
-    default.into_iter().chain(aliases).collect()
+    let Some((name, by)) = loaded.default_model() else { return Vec::new() };
+    let Err(error) = loaded.manager.resolve(&name) else { return Vec::new() };
+    let message = format!("{by}: default: {}", error.message());
+    vec![error.with_message(message)]
 }

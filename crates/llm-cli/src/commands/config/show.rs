@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::view::{From, KeyLine, Row, View, differing};
+use super::view::{BUILT_IN, Fact, PlaceView, ProviderView, Row, View, differing};
 use crate::args::ConfigShow;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -57,8 +57,33 @@ impl Page {
         self.section.push([format!("{} = {}", safe::line(key), safe::line(value)), from.to_owned()]);
     }
 
-    fn said(&mut self, key: &str, said: &From) {
-        self.row(key, &quoted(&said.value), &said.from);
+    fn said(&mut self, key: &str, said: &Fact) {
+        self.row(key, &said.value.to_string(), &said.from);
+    }
+
+    fn facts(&mut self, facts: &[(String, Fact)]) {
+        for (key, fact) in facts {
+            self.said(key, fact);
+        }
+    }
+
+    /// An address and its keys; several are told apart by their numbers.
+    fn places(&mut self, title: &str, places: &[PlaceView]) {
+        for place in places {
+            if places.len() > 1 {
+                let from = place.base_url.as_ref().map(|url| url.from.as_str());
+                self.open(&format!("[{title}.endpoints]"), from);
+            }
+            for (key, said) in [("base_url", &place.base_url), ("dialect", &place.dialect)] {
+                if let Some(said) = said {
+                    self.said(key, said);
+                }
+            }
+            for key in &place.keys {
+                self.row("api_key", &quoted(&key.shown()), &key.source());
+            }
+            self.facts(&place.says);
+        }
     }
 
     fn rows(&mut self, rows: &[Row]) {
@@ -70,9 +95,21 @@ impl Page {
         }
     }
 
-    fn keys(&mut self, keys: &[KeyLine]) {
-        for key in keys {
-            self.row("api_key", &quoted(&key.shown()), &key.source());
+    fn provider(&mut self, provider: &ProviderView) {
+        let title = format!("providers.{}", quoted_key(&provider.name));
+        self.open(&title, Some(&provider.from));
+        self.facts(&provider.says);
+        self.rows(&provider.settings);
+        self.places(&title, &provider.places);
+        for model in &provider.models {
+            let title = format!("{title}.models.{}", quoted_key(&model.name));
+            self.open(&title, Some(&model.from));
+            if model.wire != model.name {
+                self.row("model", &quoted(&model.wire), &model.from);
+            }
+            self.facts(&model.says);
+            self.rows(&model.settings);
+            self.places(&title, &model.places);
         }
     }
 
@@ -104,14 +141,11 @@ fn as_text(view: &View, origins: bool) -> String {
         Some(call) => {
             page.open("call", None);
             page.said("model", &call.model);
-            if call.model.value.split_once('/').is_none_or(|(_, name)| name != call.wire) {
+            if call.is_renamed() {
                 page.row("sent_as", &quoted(&call.wire), "");
             }
-            if let Some(url) = &call.base_url {
-                page.said("base_url", url);
-            }
-            page.keys(&call.keys);
             page.rows(&differing(call.settings.clone(), &view.settings));
+            page.places("call", &call.places);
         }
         None => page.text.push_str("# No model is named: give -m, LLM_RS_MODEL, or `default` in a file.\n"),
     }
@@ -127,31 +161,21 @@ fn as_text(view: &View, origins: bool) -> String {
     }
     let mut silent = Vec::new();
     for provider in &view.providers {
-        let changed = provider.base_url.as_ref().is_some_and(|url| url.from != "built-in");
-        let built_in = provider.from == "built-in";
-        if built_in && !changed && provider.keys.is_empty() && provider.settings.is_empty() {
+        if is_silent(provider) {
             silent.push(safe::line(&provider.name));
-            continue;
+        } else {
+            page.provider(provider);
         }
-        page.open(&format!("providers.{}", quoted_key(&provider.name)), Some(&provider.from));
-        for (key, said) in [("base_url", &provider.base_url), ("dialect", &provider.dialect)] {
-            if let Some(said) = said {
-                page.said(key, said);
-            }
-        }
-        page.keys(&provider.keys);
-        page.rows(&provider.settings);
-        for model in &provider.models {
-            let title =
-                format!("providers.{}.models.{}", quoted_key(&provider.name), quoted_key(&model.name));
-            page.open(&title, Some(&model.from));
-            if model.wire != model.name {
-                page.row("model", &quoted(&model.wire), &model.from);
-            }
-            page.rows(&model.settings);
-            if let Some(extra) = &model.extra {
-                page.row("extra", &extra.to_string(), &model.from);
-            }
+    }
+    for (kind, tables) in [
+        ("pools", &view.pools),
+        ("chains", &view.chains),
+        ("budgets", &view.budgets),
+        ("limits", &view.limits),
+    ] {
+        for table in tables {
+            page.open(&format!("{kind}.{}", quoted_key(&table.name)), Some(&table.from));
+            page.facts(&table.says);
         }
     }
     page.close();
@@ -167,6 +191,14 @@ fn as_text(view: &View, origins: bool) -> String {
         text.push_str(&format!("# No configuration file; yours would be {}\n", safe::path(own)));
     }
     text
+}
+
+/// A built-in provider of which nobody says anything.
+fn is_silent(provider: &ProviderView) -> bool {
+    let plain = |place: &PlaceView| {
+        place.keys.is_empty() && place.base_url.as_ref().is_none_or(|url| url.from == BUILT_IN)
+    };
+    provider.from == BUILT_IN && provider.settings.is_empty() && provider.places.iter().all(plain)
 }
 
 /// What holds where nothing is set.

@@ -2,99 +2,23 @@
 
 use llm_client::Settings;
 use llm_client::settings;
-use llm_manager::config::{Choice, KeyState, KeyView, Loaded, ModelOutline, Said, SetBy};
+use llm_manager::config::{
+    Choice, KeyState, KeyView, Loaded, ModelOutline, PlaceOutline, Said, SetBy, Table, Target,
+};
 use llm_provider::Provider;
-use llm_types::Error;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::session;
 
 /// What nobody said.
-const BUILT_IN: &str = "built-in";
+pub(super) const BUILT_IN: &str = "built-in";
 
 /// A value and where it comes from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct From {
-    pub(super) value: String,
+pub(super) struct Fact {
+    pub(super) value: Value,
     pub(super) from: String,
-}
-
-/// The whole configuration.
-#[derive(Debug, Serialize)]
-pub(super) struct View {
-    v: u8,
-    /// The model for those who name none.
-    pub(super) default: Option<From>,
-    /// Where a call would go now.
-    pub(super) call: Option<CallView>,
-    /// What holds for all models, but for what providers and models say.
-    #[serde(serialize_with = "by_key")]
-    pub(super) settings: Vec<Row>,
-    #[serde(serialize_with = "by_name")]
-    pub(super) aliases: Vec<(String, From)>,
-    pub(super) providers: Vec<ProviderView>,
-    pub(super) files: Vec<std::path::PathBuf>,
-    pub(super) user_config: Option<std::path::PathBuf>,
-}
-
-/// One setting.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(super) struct Row {
-    #[serde(skip)]
-    pub(super) key: &'static str,
-    /// `None` where nothing is set.
-    pub(super) value: Option<String>,
-    pub(super) from: String,
-}
-
-/// So that `.settings.max_retries.value` finds one.
-fn by_key<S: Serializer>(rows: &[Row], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(rows.iter().map(|row| (row.key, row)))
-}
-
-fn by_name<S: Serializer>(rows: &[(String, From)], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(rows.iter().map(|(name, to)| (name, to)))
-}
-
-/// The call that would be made.
-#[derive(Debug, Serialize)]
-pub(super) struct CallView {
-    /// `provider/name`.
-    pub(super) model: From,
-    pub(super) wire: String,
-    pub(super) base_url: Option<From>,
-    pub(super) keys: Vec<KeyLine>,
-    #[serde(serialize_with = "by_key")]
-    pub(super) settings: Vec<Row>,
-}
-
-/// A provider, built in or configured.
-#[derive(Debug, Serialize)]
-pub(super) struct ProviderView {
-    pub(super) name: String,
-    /// Where it is configured; `built-in` where it is not.
-    pub(super) from: String,
-    pub(super) base_url: Option<From>,
-    pub(super) dialect: Option<From>,
-    pub(super) keys: Vec<KeyLine>,
-    /// What differs from what holds for all.
-    #[serde(serialize_with = "by_key")]
-    pub(super) settings: Vec<Row>,
-    pub(super) models: Vec<ModelView>,
-}
-
-/// A configured model.
-#[derive(Debug, Serialize)]
-pub(super) struct ModelView {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) wire: String,
-    pub(super) from: String,
-    /// What differs from its provider.
-    #[serde(serialize_with = "by_key")]
-    pub(super) settings: Vec<Row>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) extra: Option<serde_json::Value>,
 }
 
 /// A key, by no more than its last characters.
@@ -143,50 +67,160 @@ impl KeyLine {
     }
 }
 
-fn lines(keys: Vec<KeyView>) -> Vec<KeyLine> {
-    keys.into_iter().map(KeyLine::of).collect()
+/// The whole configuration.
+#[derive(Debug, Serialize)]
+pub(super) struct View {
+    v: u8,
+    /// The model for those who name none.
+    pub(super) default: Option<Fact>,
+    /// Where a call would go now.
+    pub(super) call: Option<CallView>,
+    /// What holds for all models, but for what providers and models say.
+    #[serde(serialize_with = "by_key")]
+    pub(super) settings: Vec<Row>,
+    #[serde(serialize_with = "by_name")]
+    pub(super) aliases: Vec<(String, Fact)>,
+    pub(super) providers: Vec<ProviderView>,
+    pub(super) pools: Vec<TableView>,
+    pub(super) chains: Vec<TableView>,
+    pub(super) budgets: Vec<TableView>,
+    pub(super) limits: Vec<TableView>,
+    pub(super) files: Vec<std::path::PathBuf>,
+    pub(super) user_config: Option<std::path::PathBuf>,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(super) struct Row {
+    #[serde(skip)]
+    pub(super) key: &'static str,
+    /// `None` where nothing is set.
+    pub(super) value: Option<String>,
+    pub(super) from: String,
+}
+
+/// So that `.settings.max_retries.value` finds one.
+fn by_key<S: Serializer>(rows: &[Row], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(rows.iter().map(|row| (row.key, row)))
+}
+
+fn by_name<S: Serializer>(rows: &[(String, Fact)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(rows.iter().map(|(name, to)| (name, to)))
+}
+
+/// The call that would be made.
+#[derive(Debug, Serialize)]
+pub(super) struct CallView {
+    /// `provider/name`.
+    pub(super) model: Fact,
+    pub(super) wire: String,
+    /// Where it may go: one address, or several of one provider; none for a pool or a chain, whose members say it.
+    pub(super) places: Vec<PlaceView>,
+    #[serde(serialize_with = "by_key")]
+    pub(super) settings: Vec<Row>,
+}
+
+impl CallView {
+    /// Whether the name on the wire is another than the one it is asked for by.
+    pub(super) fn is_renamed(&self) -> bool {
+        let name = self.model.value.as_str().and_then(|id| id.split_once('/'));
+        name.is_none_or(|(_, name)| name != self.wire)
+    }
+}
+
+/// An address, and the keys that go there.
+#[derive(Debug, Serialize)]
+pub(super) struct PlaceView {
+    pub(super) whose: String,
+    pub(super) base_url: Option<Fact>,
+    pub(super) dialect: Option<Fact>,
+    pub(super) keys: Vec<KeyLine>,
+    #[serde(serialize_with = "by_name")]
+    pub(super) says: Vec<(String, Fact)>,
+}
+
+/// A provider, built in or configured.
+#[derive(Debug, Serialize)]
+pub(super) struct ProviderView {
+    pub(super) name: String,
+    /// Where it is configured; `built-in` where it is not.
+    pub(super) from: String,
+    pub(super) places: Vec<PlaceView>,
+    #[serde(serialize_with = "by_name")]
+    pub(super) says: Vec<(String, Fact)>,
+    /// What differs from what holds for all.
+    #[serde(serialize_with = "by_key")]
+    pub(super) settings: Vec<Row>,
+    pub(super) models: Vec<ModelView>,
+}
+
+/// A configured model.
+#[derive(Debug, Serialize)]
+pub(super) struct ModelView {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) wire: String,
+    pub(super) from: String,
+    /// Its own addresses; none where its provider's hold.
+    pub(super) places: Vec<PlaceView>,
+    #[serde(serialize_with = "by_name")]
+    pub(super) says: Vec<(String, Fact)>,
+    /// What differs from its provider.
+    #[serde(serialize_with = "by_key")]
+    pub(super) settings: Vec<Row>,
+}
+
+/// A pool, a chain, a budget or a limit.
+#[derive(Debug, Serialize)]
+pub(super) struct TableView {
+    pub(super) name: String,
+    pub(super) from: String,
+    #[serde(serialize_with = "by_name")]
+    pub(super) says: Vec<(String, Fact)>,
+}
+
+fn facts(says: &[Said], rename: &impl Fn(&str) -> String) -> Vec<(String, Fact)> {
+    says.iter().map(|said| (said.key.clone(), fact(said, rename))).collect()
+}
+
+fn fact(said: &Said, rename: &impl Fn(&str) -> String) -> Fact {
+    let value = match said.value.as_str() {
+        Some(text) => Value::from(session::shown(&said.key, text)),
+        None => said.value.clone(),
+    };
+    Fact { value, from: rename(&said.origin) }
 }
 
 impl View {
     /// Gathers everything. `rename` gives an origin the name that the user knows it by.
     pub(super) fn of(loaded: &Loaded, choice: Option<&Choice>, rename: impl Fn(&str) -> String) -> Self {
-        let all = |set_by: &[SetBy]| rows(set_by, &rename);
-        let settings = all(&loaded.settings);
-        let said = |said: &Said| From { value: said.value.clone(), from: said.origin.clone() };
-        let providers = loaded
-            .manager
-            .providers()
-            .iter()
-            .map(|provider| {
-                let name = provider.name();
-                let entry = loaded.configured(name);
-                let own = all(&loaded.settings_of(name, None));
-                let models = entry.map(|entry| entry.models.as_slice()).unwrap_or_default();
-                let model = |model: &ModelOutline| ModelView {
-                    id: format!("{name}/{}", model.name),
-                    name: model.name.clone(),
-                    wire: model.wire.clone().unwrap_or_else(|| model.name.clone()),
-                    from: model.origin.clone(),
-                    settings: differing(all(&loaded.settings_of(name, Some(&model.name))), &own),
-                    extra: extra(model),
-                };
-                ProviderView {
-                    name: name.to_owned(),
-                    from: entry.map_or(BUILT_IN, |entry| &entry.origin).to_owned(),
-                    base_url: base_url(loaded, &**provider),
-                    dialect: entry.and_then(|entry| entry.dialect.as_ref()).map(said),
-                    keys: lines(loaded.keys_of(name)),
-                    models: models.iter().map(model).collect(),
-                    settings: differing(own, &settings),
-                }
-            })
-            .collect();
+        let outline = &loaded.outline;
+        let settings = rows(&loaded.settings, &rename);
+        let table = |table: &Table| TableView {
+            name: table.name.clone(),
+            from: table.origin.clone(),
+            says: facts(&table.says, &rename),
+        };
+        let tables = |tables: &[Table]| tables.iter().map(table).collect();
+        let providers = loaded.manager.providers();
+        let groups = |provider: &&std::sync::Arc<dyn Provider>| {
+            // Pools and chains have tables of their own.
+            provider.spec().is_some() || loaded.configured(provider.name()).is_some()
+        };
         Self {
             v: 1,
-            default: loaded.default_model().map(|(value, from)| From { value, from }),
-            call: choice.map(|choice| call(loaded, choice, all(&choice.settings))),
-            aliases: loaded.outline.aliases.iter().map(|(name, to)| (name.clone(), said(to))).collect(),
-            providers,
+            default: loaded.default_model().map(|(value, from)| Fact { value: value.into(), from }),
+            call: choice.map(|choice| call(loaded, choice, &rename)),
+            aliases: facts(&outline.aliases, &rename),
+            providers: providers
+                .iter()
+                .filter(groups)
+                .map(|one| provider(loaded, &**one, &settings, &rename))
+                .collect(),
+            pools: tables(&outline.pools),
+            chains: tables(&outline.chains),
+            budgets: tables(&outline.budgets),
+            limits: tables(&outline.limits),
             settings,
             files: loaded.files.clone(),
             user_config: loaded.user_config.clone(),
@@ -194,36 +228,128 @@ impl View {
     }
 }
 
-fn call(loaded: &Loaded, choice: &Choice, settings: Vec<Row>) -> CallView {
-    let provider = choice.id.split('/').next().unwrap_or_default();
-    let own = || {
-        let provider = loaded.manager.provider(provider)?;
-        base_url(loaded, &*provider)
+fn provider(
+    loaded: &Loaded,
+    provider: &dyn Provider,
+    settings: &[Row],
+    rename: &impl Fn(&str) -> String,
+) -> ProviderView {
+    let name = provider.name();
+    let entry = loaded.configured(name);
+    let own = rows(&loaded.settings_of(name, None), rename);
+    let targets = loaded.targets(name);
+    // `name`, `name[0]`; a model's own begin with `name/`.
+    let of = |whose: &str| -> Vec<PlaceView> {
+        let is = |target: &&Target| target.whose.split('[').next() == Some(whose);
+        targets.iter().filter(is).map(|target| place(loaded, provider, target, rename)).collect()
     };
-    let moved = choice.address.clone().zip(choice.address_by.clone());
-    CallView {
-        model: From { value: choice.id.clone(), from: choice.named_by.clone() },
-        wire: choice.wire.clone(),
-        base_url: moved.map(|(value, from)| From { value, from }).or_else(own),
-        keys: lines(loaded.keys_for(choice)),
-        settings,
+    let model = |model: &ModelOutline| {
+        let id = format!("{name}/{}", model.table.name);
+        ModelView {
+            wire: model.wire.clone().unwrap_or_else(|| model.table.name.clone()),
+            name: model.table.name.clone(),
+            from: model.table.origin.clone(),
+            places: of(&id),
+            says: facts(&model.table.says, rename),
+            settings: differing(rows(&loaded.settings_of(name, Some(&model.table.name)), rename), &own),
+            id,
+        }
+    };
+    ProviderView {
+        name: name.to_owned(),
+        from: entry.map_or(BUILT_IN, |entry| &entry.table.origin).to_owned(),
+        places: of(name),
+        says: entry.map(|entry| facts(&entry.table.says, rename)).unwrap_or_default(),
+        models: entry.map(|entry| entry.models.iter().map(model).collect()).unwrap_or_default(),
+        settings: differing(own, settings),
     }
 }
 
-/// Where a provider is, and who says so.
-fn base_url(loaded: &Loaded, provider: &dyn Provider) -> Option<From> {
-    let value = provider.address()?;
-    let configured = loaded.configured(provider.name()).and_then(|entry| entry.base_url.as_ref());
-    let variable = || {
-        let (name, url) = provider.spec()?.address_from(&session::variable)?;
-        let same = llm_client::transport::Endpoint::parse(&url).is_ok_and(|url| url.to_string() == value);
-        same.then(|| name.to_owned())
+fn call(loaded: &Loaded, choice: &Choice, rename: &impl Fn(&str) -> String) -> CallView {
+    let provider = choice.id.split('/').next().and_then(|name| loaded.manager.provider(name));
+    let place = |target: &Target| {
+        let mut view = match &provider {
+            Some(provider) => place(loaded, &**provider, target, rename),
+            None => bare(target),
+        };
+        if let (Some(url), Some(by)) = (&target.address, &choice.address_by) {
+            view.base_url = Some(Fact { value: url.as_str().into(), from: by.clone() });
+        }
+        view
     };
-    let from = match configured {
-        Some(said) => said.origin.clone(),
-        None => variable().unwrap_or_else(|| BUILT_IN.to_owned()),
+    CallView {
+        model: Fact { value: choice.id.as_str().into(), from: choice.named_by.clone() },
+        wire: choice.wire.clone(),
+        places: loaded.targets_for(choice).iter().map(place).collect(),
+        settings: rows(&choice.settings, rename),
+    }
+}
+
+fn bare(target: &Target) -> PlaceView {
+    PlaceView {
+        whose: target.whose.clone(),
+        base_url: target.address.as_deref().map(|url| Fact { value: url.into(), from: BUILT_IN.to_owned() }),
+        dialect: None,
+        keys: target.keys.iter().cloned().map(KeyLine::of).collect(),
+        says: Vec::new(),
+    }
+}
+
+/// An address with who says so.
+fn place(
+    loaded: &Loaded,
+    provider: &dyn Provider,
+    target: &Target,
+    rename: &impl Fn(&str) -> String,
+) -> PlaceView {
+    let outlines = outlines(loaded, provider.name(), &target.whose);
+    let base_url = target.address.as_deref().map(|url| {
+        let said = outlines.iter().find_map(|place| place.base_url.as_ref());
+        let from = match said {
+            Some(said) => said.origin.clone(),
+            None => variable(provider, url).unwrap_or_else(|| BUILT_IN.to_owned()),
+        };
+        Fact { value: url.into(), from }
+    });
+    PlaceView {
+        base_url,
+        dialect: outlines.iter().find_map(|place| place.dialect.as_ref()).map(|said| fact(said, rename)),
+        says: outlines.first().map(|place| facts(&place.says, rename)).unwrap_or_default(),
+        ..bare(target)
+    }
+}
+
+/// What the files say about an address, the nearest word first.
+fn outlines<'a>(loaded: &'a Loaded, provider: &str, whose: &str) -> Vec<&'a PlaceOutline> {
+    let Some(entry) = loaded.configured(provider) else { return Vec::new() };
+    let (name, at) = match whose.strip_suffix(']').and_then(|whose| whose.rsplit_once('[')) {
+        Some((name, at)) => (name, at.parse::<usize>().ok()),
+        None => (whose, None),
     };
-    Some(From { value, from })
+    let model = name.split_once('/').map(|(_, model)| model);
+    let model = model.and_then(|model| entry.models.iter().find(|one| one.table.name == model));
+    let one = |endpoints: &'a [PlaceOutline]| match (at, endpoints) {
+        (Some(at), endpoints) => endpoints.get(at),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    let mut found: Vec<&PlaceOutline> = Vec::new();
+    if let Some(model) = model {
+        found.extend(one(&model.endpoints));
+        found.push(&model.place);
+        // A model with an address of its own has nothing of its provider's but the format.
+    } else {
+        found.extend(one(&entry.endpoints));
+    }
+    found.push(&entry.place);
+    found
+}
+
+/// The variable that says where a provider is.
+fn variable(provider: &dyn Provider, address: &str) -> Option<String> {
+    let (name, url) = provider.spec()?.address_from(&session::variable)?;
+    let same = llm_client::transport::Endpoint::parse(&url).is_ok_and(|url| url.to_string() == address);
+    same.then(|| name.to_owned())
 }
 
 /// Every setting with the value that holds.
@@ -231,7 +357,7 @@ fn rows(set_by: &[SetBy], rename: &impl Fn(&str) -> String) -> Vec<Row> {
     let mut held = Settings::default();
     for set in set_by {
         // They were checked when they were read.
-        let _checked: Result<(), Error> = held.set(set.key, &set.value).map_err(Error::from);
+        let _checked = held.set(set.key, &set.value);
     }
     let row = |row: &settings::SettingRow| {
         let said = set_by.iter().find(|set| set.key == row.key);
@@ -247,11 +373,4 @@ fn rows(set_by: &[SetBy], rename: &impl Fn(&str) -> String) -> Vec<Row> {
 /// The rows that are not the same one level up.
 pub(super) fn differing(rows: Vec<Row>, above: &[Row]) -> Vec<Row> {
     rows.into_iter().filter(|row| !above.contains(row)).collect()
-}
-
-fn extra(model: &ModelOutline) -> Option<serde_json::Value> {
-    if model.extra.is_empty() {
-        return None;
-    }
-    serde_json::to_value(&model.extra).ok()
 }

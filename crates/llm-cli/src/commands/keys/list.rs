@@ -39,16 +39,18 @@ pub(crate) fn run(args: &KeysList, term: &Arc<Term>) -> Result<Exit, Failure> {
     let mut keyless: Vec<Keyless> = Vec::new();
     let mut silent = 0_usize;
     for provider in &providers {
-        let keys = loaded.keys_of(provider.name());
-        if keys.is_empty() {
+        let targets = loaded.targets(provider.name());
+        if targets.iter().all(|target| target.keys.is_empty()) {
             if args.all || loaded.configured(provider.name()).is_some() {
                 keyless.push(Keyless::of(&loaded, &**provider));
-            } else {
+            } else if !targets.is_empty() {
                 silent += 1;
             }
         }
-        let line = |key| Line { provider: provider.name().to_owned(), key: KeyLine::of(key) };
-        lines.extend(keys.into_iter().map(line));
+        for target in targets {
+            let line = |key| Line { provider: target.whose.clone(), key: KeyLine::of(key) };
+            lines.extend(target.keys.into_iter().map(line));
+        }
     }
     let any = ANY_PROVIDER.into_iter().filter_map(|name| Some(KeyLine::of(loaded.key_in(name)?)));
     let any: Vec<KeyLine> = any.collect();
@@ -101,7 +103,7 @@ impl Keyless {
     fn of(loaded: &Loaded, provider: &dyn Provider) -> Self {
         let spec = provider.spec();
         // The user said that there is none.
-        let told = loaded.configured(provider.name()).is_some_and(|entry| entry.keys.is_some());
+        let told = loaded.configured(provider.name()).is_some_and(|entry| entry.place.keys.is_some());
         let own = spec.filter(|spec| spec.name == provider.name() && !told);
         Self {
             provider: provider.name().to_owned(),

@@ -75,18 +75,15 @@ fn trials(loaded: &Loaded, only: Option<&str>) -> Result<Vec<Trial>, Failure> {
     };
     let mut trials = Vec::new();
     for provider in providers {
-        let name = provider.name().to_owned();
-        let keyed = loaded.clients_by_key(&name);
-        // Who is named and sends no key is asked without one.
-        if keyed.is_empty() && only.is_some() {
-            let client = loaded.manager.client(&loaded.any_model(&*provider));
-            trials.push(Trial { provider: name.clone(), key: None, client });
+        for target in loaded.targets(provider.name()) {
+            for KeyClient { key, client } in target.clients_by_key() {
+                // Who is named and sends no key is asked without one.
+                if key.is_some() || only.is_some() {
+                    let key = key.map(KeyLine::of);
+                    trials.push(Trial { provider: target.whose.clone(), key, client });
+                }
+            }
         }
-        let trial = |KeyClient { key, client }| {
-            let key = Some(KeyLine::of(key));
-            Trial { provider: name.clone(), key, client }
-        };
-        trials.extend(keyed.into_iter().map(trial));
     }
     Ok(trials)
 }
