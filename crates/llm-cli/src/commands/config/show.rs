@@ -157,7 +157,7 @@ fn as_text(view: &View, origins: bool) -> String {
     page.rows(&view.settings);
     page.open("aliases", None);
     for (name, to) in &view.aliases {
-        page.said(&quoted(name), to);
+        page.said(&quoted_key(name), to);
     }
     let mut silent = Vec::new();
     for provider in &view.providers {
