@@ -32,6 +32,8 @@ pub(super) struct Built {
     pub(super) manager: Manager,
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
     pub(super) key_pools: HashSet<String>,
+    /// The providers with more to them than one address.
+    pub(super) sites: HashMap<String, Arc<ConfiguredProvider>>,
 }
 
 /// Where requests go, in whose format, with which keys.
@@ -66,6 +68,7 @@ struct Builder<'a> {
     set_by: HashMap<String, Vec<SetBy>>,
     limits: Vec<LimitEntry>,
     key_pools: RefCell<HashSet<String>>,
+    sites: HashMap<String, Arc<ConfiguredProvider>>,
 }
 
 pub(super) fn build(
@@ -89,6 +92,7 @@ pub(super) fn build(
         set_by: HashMap::new(),
         limits,
         key_pools: RefCell::default(),
+        sites: HashMap::new(),
     };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
     for entry in providers {
@@ -114,7 +118,8 @@ pub(super) fn build(
     for model in budgets.iter().flat_map(|budget| &budget.models) {
         groups::resolve(&manager, &model.value, &model.place)?;
     }
-    Ok(Built { manager, set_by: builder.set_by, key_pools: builder.key_pools.into_inner() })
+    let key_pools = builder.key_pools.into_inner();
+    Ok(Built { manager, set_by: builder.set_by, key_pools, sites: builder.sites })
 }
 
 impl Builder<'_> {
@@ -202,7 +207,7 @@ impl Builder<'_> {
             }
         };
         let shared = self.shared.clone();
-        Ok(Arc::new(ConfiguredProvider {
+        let provider = Arc::new(ConfiguredProvider {
             base,
             models,
             endpoints,
@@ -211,7 +216,9 @@ impl Builder<'_> {
             headers: entry.headers,
             shared,
             clients: Clients::new(),
-        }))
+        });
+        self.sites.insert(entry.name.clone(), provider.clone());
+        Ok(provider)
     }
 
     /// The declared limit of this name; that it is there was checked.

@@ -14,7 +14,7 @@ use super::reader::Source;
 const MAX_FILE: u64 = 1 << 20;
 
 /// The name of a project's file, before its ending.
-const PROJECT: &str = "llm";
+pub(super) const PROJECT: &str = "llm";
 
 /// The name of the user's file, before its ending.
 const USER: &str = "config";

@@ -11,9 +11,11 @@ use llm_types::{Error, ErrorKind};
 use super::build;
 use super::files;
 use super::layers::{Layers, SetBy};
+use super::outline::{self, Outline};
 use super::outside::Outside;
 use super::schema::{Config, Setting};
 use super::seeds::SeedKind;
+use super::site::ConfiguredProvider;
 use crate::registry::Manager;
 
 /// Starts a server on the loopback and gives its base URL.
@@ -97,8 +99,12 @@ pub struct Loaded {
     pub(super) layers: Layers,
     pub(super) top: Vec<Setting>,
     pub(super) shared: Arc<Shared>,
+    /// What the files say, each thing with its place.
+    pub outline: Outline,
     /// Who set what, by `provider` and by `provider/model`.
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
+    /// The providers with more to them than one address.
+    pub(super) sites: HashMap<String, Arc<ConfiguredProvider>>,
     /// The default of the files, with its place.
     pub(super) default: Option<(String, String)>,
     /// The key pools that this configuration may fill.
@@ -162,13 +168,15 @@ pub(super) fn load_config(
     let default = config.default.as_ref().map(|default| (default.value.clone(), default.place.to_string()));
     let (_, settings) = layers.over(&[&config.settings], "the settings")?;
     let top = config.settings.clone();
+    let outline = outline::Reader { layers: &layers, env: sources.env }.outline(&config);
     let shared = sources.shared.clone().unwrap_or_else(|| Arc::new(Shared::new(sources.env)));
     let built =
         build::build(config, sources, &layers, user_config.as_deref(), shared.clone(), &mut warnings)?;
     if let Some((name, _)) = &default {
         built.manager.set_default_model(name);
     }
-    let (outside, set_by, key_pools) = (Outside::read(sources), built.set_by, built.key_pools);
+    let (outside, set_by, sites) = (Outside::read(sources), built.set_by, built.sites);
+    let key_pools = built.key_pools;
     let manager = built.manager;
     Ok(Loaded {
         manager,
@@ -178,9 +186,11 @@ pub(super) fn load_config(
         settings,
         outside,
         layers,
+        outline,
         top,
         shared,
         set_by,
+        sites,
         default,
         key_pools,
     })

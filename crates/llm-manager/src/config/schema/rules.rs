@@ -1,5 +1,7 @@
 //! `price`, `[budgets.NAME]` and `[limits.NAME]`: what calls cost, and how much of it may be spent.
 
+use std::fmt;
+
 use llm_types::{Error, Money, Price, Rate};
 
 use super::values::{Located, count, names};
@@ -27,6 +29,16 @@ pub(in crate::config) enum Per {
     Job,
     /// The calls of one value of a tag.
     Tag(String),
+}
+
+impl fmt::Display for Per {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client => f.write_str("client"),
+            Self::Job => f.write_str("job"),
+            Self::Tag(name) => write!(f, "tag:{name}"),
+        }
+    }
 }
 
 /// `[limits.NAME]`, shared by all who name it.
