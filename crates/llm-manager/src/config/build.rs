@@ -355,7 +355,7 @@ impl Builder<'_> {
                     )
                 })
                 .collect::<Result<_, _>>()?;
-            return Ok(Own::Many(balanced(sites, &model.balance, whole)));
+            return Ok(Own::Many(Box::new(balanced(sites, &model.balance, whole))));
         }
         // A key that was given for the provider's address stays with that.
         let moved = model.base_url.as_ref().map(|url| base.clone().with_base_url(&url.value));
