@@ -30,6 +30,7 @@ mod places;
 mod reader;
 mod schema;
 mod search;
+mod seeds;
 mod site;
 mod tree;
 
@@ -44,3 +45,4 @@ pub use self::load::{Loaded, Sources, StartServer, load};
 pub use self::outline::{ModelOutline, Outline, PlaceOutline, ProviderOutline, Said, Table};
 pub use self::places::{KeyClient, Target};
 pub use self::search::{Candidate, Role, search};
+pub use self::seeds::{SeedKind, load_seed, load_seed_text};

@@ -307,7 +307,11 @@ fn headers(headers: &HeaderMap, place: &impl fmt::Display) -> Option<Said> {
 
 fn budget(entry: &BudgetEntry) -> Table {
     let mut says = Vec::new();
-    says.extend(entry.max_cost.map(|most| said("max_cost_usd", serde_json::to_value(most).unwrap_or_default(), &entry.place)));
+    says.extend(
+        entry
+            .max_cost
+            .map(|most| said("max_cost_usd", serde_json::to_value(most).unwrap_or_default(), &entry.place)),
+    );
     says.extend(entry.max_tokens.map(|most| said("max_tokens", most, &entry.place)));
     says.push(said("per", entry.per.to_string(), &entry.place));
     if !entry.models.is_empty() {

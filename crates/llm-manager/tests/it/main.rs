@@ -12,5 +12,6 @@ mod pool;
 mod registry;
 mod schema;
 mod scripted;
+mod seeds;
 mod support;
 mod wire;

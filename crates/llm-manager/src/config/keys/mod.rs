@@ -48,6 +48,16 @@ enum KeyOrigin {
 }
 
 impl KeyEntry {
+    /// A variable's name, read when the supply is made.
+    pub(super) fn variable(name: &str, place: Place) -> Self {
+        Self { origin: KeyOrigin::Env(name.to_owned()), place }
+    }
+
+    /// Any form of a key.
+    pub(super) fn read(entry: Entry, home: Option<&Path>) -> Result<Self, Error> {
+        read(entry, home)
+    }
+
     /// Whether the user wrote which variable it is.
     pub(super) fn is_variable(&self) -> bool {
         matches!(self.origin, KeyOrigin::Env(_))

@@ -56,6 +56,13 @@ pub(in crate::config) struct ChainEntry {
     pub(in crate::config) settings: Vec<Setting>,
 }
 
+impl ChainEntry {
+    /// Models in their order, and nothing else.
+    pub(in crate::config) fn of_models(name: String, place: Place, models: Vec<Located<String>>) -> Self {
+        Self { name, place, models, on: Vec::new(), settings: Vec::new() }
+    }
+}
+
 /// What can be said of a whole: its own caps, and how it tries again. Everything else belongs to the members.
 const WHOLE: &[&str] = &[
     "max_concurrent_calls",
