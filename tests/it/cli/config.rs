@@ -37,7 +37,7 @@ extra = { top_k = 20 }
         for line in [
             "model = \"local/qwen3-8b\"",
             "sent_as = \"Qwen/Qwen3-8B\"",
-            "fast\" = \"local/qwen3-8b\"",
+            "fast = \"local/qwen3-8b\"",
             "[providers.local.models.qwen3-8b]",
             "idle_timeout_secs = 2.5",
             "api_key = \"…6789\"",
