@@ -8,7 +8,9 @@ mod args;
 mod bench;
 mod ci;
 mod crash;
+mod drill;
 mod integration;
+mod outside;
 mod process;
 mod rows;
 mod run;
@@ -30,8 +32,16 @@ struct Command {
     run: fn(Args) -> Outcome,
 }
 
-const COMMANDS: [&Command; 6] =
-    [&ci::COMMAND, &test::COMMAND, &tidy::COMMAND, &integration::COMMAND, &crash::COMMAND, &bench::COMMAND];
+const COMMANDS: [&Command; 8] = [
+    &ci::COMMAND,
+    &test::COMMAND,
+    &tidy::COMMAND,
+    &integration::COMMAND,
+    &outside::COMMAND,
+    &drill::COMMAND,
+    &crash::COMMAND,
+    &bench::COMMAND,
+];
 
 fn main() -> ExitCode {
     let mut words: Vec<String> = std::env::args().skip(1).collect();

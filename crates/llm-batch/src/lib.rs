@@ -17,6 +17,9 @@
 //! rows share, a [`Summary`] what a run did, [`verify()`] proves an output whole. [`ALLOWED_BODY_FIELDS`] says what a row
 //! may set itself.
 //!
+//! Feature `blocking` (default) has all three for callers that do not await: `run_blocking`, `stream_blocking`,
+//! `collect_blocking`.
+//!
 //! How a row goes: `source` reads a line, `row` parses it and names its key, `resume` says whether an answer exists,
 //! `dispatch` puts it into the window and calls the client, `judge` decides what follows a failure; the reply becomes a
 //! `record`, one writer appends it to the `journal`; at a clean end `finish` puts the output in order.
@@ -34,6 +37,8 @@
 
 mod ask;
 mod background;
+#[cfg(feature = "blocking")]
+mod blocking;
 mod blocks;
 mod canon;
 mod dispatch;
@@ -65,6 +70,8 @@ mod stream;
 mod summary;
 mod verify;
 
+#[cfg(feature = "blocking")]
+pub use crate::blocking::BlockingResults;
 pub use crate::error::{BatchError, Conflict, ErrorClass};
 pub use crate::job::Job;
 pub use crate::latency::Latency;

@@ -12,6 +12,8 @@ pub mod amount;
 pub mod args;
 mod commands;
 pub mod exit;
+#[cfg(feature = "prometheus")]
+mod exporter;
 pub mod failure;
 mod folders;
 pub mod intent;
@@ -61,6 +63,7 @@ fn run(args: Vec<OsString>) -> Exit {
         Ok(Cli { command, .. }) => {
             let talk = command.talk();
             let term = Arc::new(Term::new(talk.color, &environment, talk.errors));
+            llm_client::telemetry::Telemetry::from_env(variable).install();
             let result = dispatch(command, &term);
             (term, result)
         }

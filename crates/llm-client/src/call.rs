@@ -139,6 +139,13 @@ impl Call {
         }
     }
 
+    /// How many attempts there were, and how the latest failed.
+    #[cfg(feature = "http")]
+    pub(crate) fn history(&self) -> (usize, Option<llm_types::ErrorKind>) {
+        let log = self.log();
+        (log.attempts.len(), log.attempts.last().and_then(|attempt| attempt.kind))
+    }
+
     /// Whether the call has sent a request to this endpoint.
     #[must_use]
     pub fn has_tried(&self, endpoint: &str) -> bool {

@@ -16,6 +16,7 @@ use crate::call::Call;
 use crate::clock::{self, Instant};
 use crate::driver::NotBefore;
 use crate::health::Health;
+use crate::telemetry::Watch;
 
 /// One model at one endpoint, or a wrapper that chooses between several.
 ///
@@ -151,6 +152,8 @@ pub struct ChatStream {
     started: Instant,
     timing: Timing,
     attempts: Vec<AttemptRecord>,
+    /// The call's span, where this stream is a whole call.
+    watch: Option<Box<Watch>>,
 }
 
 impl ChatStream {
@@ -161,6 +164,7 @@ impl ChatStream {
             started: clock::now(),
             timing: Timing::default(),
             attempts: Vec::new(),
+            watch: None,
         }
     }
 
@@ -169,6 +173,27 @@ impl ChatStream {
     pub fn with_history(self, started: Instant, waited: Duration, attempts: Vec<AttemptRecord>) -> Self {
         let timing = Timing { waited, first_content: Some(started.elapsed()), total: Duration::ZERO };
         Self { started, timing, attempts, ..self }
+    }
+
+    /// The same stream with its events passed through `wrap`: how the call went until its first content stays.
+    #[must_use]
+    pub fn wrapped<S>(self, wrap: impl FnOnce(Self) -> S) -> Self
+    where
+        S: Stream<Item = Result<StreamEvent, Error>> + Send + 'static,
+    {
+        let (started, timing, attempts) = (self.started, self.timing, self.attempts.clone());
+        Self { events: Box::pin(wrap(self)), started, timing, attempts, watch: None }
+    }
+
+    /// Keeps the call's span open until the stream ends.
+    #[must_use]
+    pub(crate) fn watched(self, watch: Watch) -> Self {
+        Self { watch: Some(Box::new(watch)), ..self }
+    }
+
+    /// How long the call waited until its first content.
+    pub(crate) fn waited(&self) -> Duration {
+        self.timing.waited
     }
 
     /// The attempts of the call, the one that answers last.
@@ -185,7 +210,19 @@ impl ChatStream {
 
     /// The next event; `None` after the end.
     pub async fn next(&mut self) -> Option<Result<StreamEvent, Error>> {
-        std::future::poll_fn(|cx| self.events.as_mut().poll_next(cx)).await
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
+        let Some(watch) = &mut self.watch else { return self.events.as_mut().poll_next(cx) };
+        let polled = {
+            let _inside = watch.span().map(tracing::Span::enter);
+            self.events.as_mut().poll_next(cx)
+        };
+        if let Poll::Ready(item) = &polled {
+            watch.saw(item.as_ref(), self.timing.first_content);
+        }
+        polled
     }
 
     /// Reads to the end and gives the response that a plain call would have given.
@@ -218,7 +255,7 @@ impl Stream for ChatStream {
     type Item = Result<StreamEvent, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.events.as_mut().poll_next(cx)
+        self.poll(cx)
     }
 }
 

@@ -23,7 +23,7 @@ use self::plan::CallPlan;
 use self::stream::OpenStream;
 use crate::attempt::{Answer, AttemptService, Job, Operation, Reply, Site};
 use crate::call::Call;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::contract::{Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelLister};
 use crate::dialect::Encoded;
 use crate::driver::{Driven, Queue, drive};
@@ -31,6 +31,7 @@ use crate::health::Health;
 use crate::lane::{Cost, LaneGuard, Lanes, RateLimitStatus};
 use crate::metrics::{Metrics, MetricsSnapshot};
 use crate::settings::Settings;
+use crate::telemetry::{Asked, CallSpan, StateGauges};
 use crate::transport::{Endpoint, PoolStats, Transport, check_key_over_plain_http};
 
 /// One model at one endpoint, over HTTP. A clone is the same client.
@@ -58,6 +59,7 @@ struct Inner {
     transport: Transport,
     owns_transport: bool,
     metrics: Metrics,
+    state_gauges: StateGauges,
     closed: AtomicBool,
     available: AtomicBool,
 }
@@ -120,6 +122,13 @@ impl HttpClient {
         opened.map_err(|error| self.0.describe(error))
     }
 
+    /// Opens a connection in the background, where there is a runtime to do it on. What goes wrong, the first call tells.
+    fn warm_up_soon(&self) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (transport, endpoint) = (self.0.transport.clone(), self.0.endpoint.clone());
+        drop(runtime.spawn(async move { transport.warm_up(&endpoint, 1).await }));
+    }
+
     /// Whether [`close`](ModelClient::close) was called.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -138,6 +147,48 @@ impl HttpClient {
         drive(&CallPlan::new(&self.0, Arc::clone(job), cost, call), call).await
     }
 
+    async fn answer(&self, request: &ChatRequest, call: &Call) -> Result<ChatResponse, Error> {
+        let call = self.0.with_deadline(call);
+        let (job, cost) = self.0.chat_job(request, false, &call).map_err(|error| self.0.describe(error))?;
+        let driven = self.count(self.run(&job, cost, &call).await)?;
+        let Answer::Chat(mut response) = driven.answer.0.answer else { return Err(mixed_up()) };
+        let total = driven.started.elapsed();
+        self.0.metrics.succeeded(total, response.usage.as_ref());
+        response.attempts = driven.attempts;
+        response.timing = Timing { total, waited: driven.waited, first_content: None };
+        Ok(*response)
+    }
+
+    async fn open_stream(&self, request: &ChatRequest, call: &Call) -> Result<ChatStream, Error> {
+        let call = self.0.with_deadline(call);
+        let (job, cost) = self.0.chat_job(request, true, &call).map_err(|error| self.0.describe(error))?;
+        let driven = self.count(self.run(&job, cost, &call).await)?;
+        let (Reply { answer: Answer::Stream(events), .. }, guard) = driven.answer else {
+            return Err(mixed_up());
+        };
+        let client = Arc::clone(&self.0);
+        let attempts = driven.attempts.clone();
+        let stream =
+            OpenStream::new(client, events, guard, call.deadline, driven.started, attempts, &job.body);
+        Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
+    }
+
+    async fn vectors(&self, request: &EmbeddingRequest, call: &Call) -> Result<EmbeddingResponse, Error> {
+        let call = self.0.with_deadline(call);
+        let site = &self.0.site;
+        let encoded = site
+            .dialect
+            .encode_embeddings(request, &site.target())
+            .map_err(|error| self.0.describe(error))?;
+        let cost = Cost { tokens: u64::try_from(encoded.body.len() / 4).unwrap_or(u64::MAX) };
+        let job = self.0.job(Operation::Embed { inputs: request.input.len() }, encoded, &call)?;
+        let driven = self.count(self.run(&job, cost, &call).await)?;
+        let Answer::Embeddings(mut response) = driven.answer.0.answer else { return Err(mixed_up()) };
+        self.0.metrics.succeeded(driven.started.elapsed(), response.usage.as_ref());
+        response.attempts = driven.attempts;
+        Ok(*response)
+    }
+
     /// Counts the end of a call that gives one answer.
     fn count<T>(&self, result: Result<Driven<T>, Error>) -> Result<Driven<T>, Error> {
         result.inspect_err(|_| self.0.metrics.failed(None))
@@ -147,6 +198,12 @@ impl HttpClient {
 impl Inner {
     fn describe(&self, error: Error) -> Error {
         if error.model().is_some() { error } else { error.with_model(&self.provider, &self.name) }
+    }
+
+    /// Puts the state of the breaker into the figures, where it has changed.
+    fn tell_state(&self, now: Instant) {
+        let state = self.lanes.endpoint().breaker(now);
+        self.state_gauges.set(&self.site.observer, &self.site.endpoint, state);
     }
 
     /// Why no call is taken at all, if none is.
@@ -254,29 +311,15 @@ impl ModelClient for HttpClient {
     }
 
     async fn chat(&self, request: &ChatRequest, call: &Call) -> Result<ChatResponse, Error> {
-        let call = self.0.with_deadline(call);
-        let (job, cost) = self.0.chat_job(request, false, &call).map_err(|error| self.0.describe(error))?;
-        let driven = self.count(self.run(&job, cost, &call).await)?;
-        let Answer::Chat(mut response) = driven.answer.0.answer else { return Err(mixed_up()) };
-        let total = driven.started.elapsed();
-        self.0.metrics.succeeded(total, response.usage.as_ref());
-        response.attempts = driven.attempts;
-        response.timing = Timing { total, waited: driven.waited, first_content: None };
-        Ok(*response)
+        let span = CallSpan::begin(&self.0.site.observer, Asked::Chat(request), call);
+        let result = span.around(self.answer(request, call)).await;
+        span.answered(result)
     }
 
     async fn chat_stream(&self, request: &ChatRequest, call: &Call) -> Result<ChatStream, Error> {
-        let call = self.0.with_deadline(call);
-        let (job, cost) = self.0.chat_job(request, true, &call).map_err(|error| self.0.describe(error))?;
-        let driven = self.count(self.run(&job, cost, &call).await)?;
-        let (Reply { answer: Answer::Stream(events), .. }, guard) = driven.answer else {
-            return Err(mixed_up());
-        };
-        let client = Arc::clone(&self.0);
-        let attempts = driven.attempts.clone();
-        let stream =
-            OpenStream::new(client, events, guard, call.deadline, driven.started, attempts, &job.body);
-        Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
+        let span = CallSpan::begin(&self.0.site.observer, Asked::Stream(request), call);
+        let result = span.around(self.open_stream(request, call)).await;
+        span.streaming(result)
     }
 
     fn embedder(&self) -> Option<&dyn Embedder> {
@@ -323,19 +366,9 @@ impl ModelClient for HttpClient {
 #[async_trait]
 impl Embedder for HttpClient {
     async fn embed(&self, request: &EmbeddingRequest, call: &Call) -> Result<EmbeddingResponse, Error> {
-        let call = self.0.with_deadline(call);
-        let site = &self.0.site;
-        let encoded = site
-            .dialect
-            .encode_embeddings(request, &site.target())
-            .map_err(|error| self.0.describe(error))?;
-        let cost = Cost { tokens: u64::try_from(encoded.body.len() / 4).unwrap_or(u64::MAX) };
-        let job = self.0.job(Operation::Embed { inputs: request.input.len() }, encoded, &call)?;
-        let driven = self.count(self.run(&job, cost, &call).await)?;
-        let Answer::Embeddings(mut response) = driven.answer.0.answer else { return Err(mixed_up()) };
-        self.0.metrics.succeeded(driven.started.elapsed(), response.usage.as_ref());
-        response.attempts = driven.attempts;
-        Ok(*response)
+        let span = CallSpan::begin(&self.0.site.observer, Asked::Embeddings(request), call);
+        let result = span.around(self.vectors(request, call)).await;
+        span.embedded(result)
     }
 }
 

@@ -9,15 +9,19 @@
 //! # Ok(()) }
 //! ```
 //! Start at [`ModelClient`] (the contract) and [`Call`] (what belongs to one call). Below them: [`driver`] (retries and
-//! waits), [`lane`] (admission), [`dialect`] and [`framing`] (wire formats, no I/O), [`transport`] (connections).
+//! waits), [`lane`] (admission), [`dialect`] and [`framing`] (wire formats, no I/O), [`transport`] (connections). Beside them:
+//! [`telemetry`] (spans and figures).
 //!
 //! * A call makes at most R + E requests over E endpoints, whatever it is wrapped in.
 //! * After the first content event of a stream, a call is never made again.
 //! * Dropping a call or its stream cancels the request at the server at once.
 //! * No secret appears in `Debug`, `Display`, traces or errors; no prompt or answer in an error or trace.
 //!
-//! Feature `http` (default) holds everything that talks; without it the contract and the driver alone compile.
+//! Feature `http` (default) holds everything that talks; without it the contract and the driver alone compile. Feature
+//! `blocking` (default) is the same contract for callers that do not await; it brings no dependency of its own.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod call;
 pub mod clock;
 mod contract;
@@ -26,6 +30,8 @@ mod health;
 pub mod lane;
 mod metrics;
 pub mod settings;
+#[cfg_attr(not(feature = "http"), expect(dead_code, reason = "what only a client with a socket tells"))]
+pub mod telemetry;
 
 #[cfg(feature = "http")]
 mod attempt;

@@ -82,6 +82,8 @@ pub struct Settings {
     pub tls_roots: TlsRoots,
     /// Allow a key to be sent over plain `http://` to another machine.
     pub allow_http: bool,
+    /// Open a connection in the background as soon as a client is made, where there is a runtime to do it on.
+    pub eager_init: bool,
 }
 
 /// Whose roots to trust.
@@ -133,6 +135,7 @@ impl Default for Settings {
             client_key_file: None,
             tls_roots: TlsRoots::Platform,
             allow_http: false,
+            eager_init: false,
         }
     }
 }
@@ -439,6 +442,7 @@ const TABLE: &[SettingRow] = rows! {
         _ => Err("platform or bundled".to_owned()),
     }, "whose roots to trust: platform or bundled (platform)";
     "allow_http" allow_http switch, "allow a key over plain http to another machine (false)";
+    "eager_init" eager_init switch, "open a connection as soon as a client is made (false)";
 };
 
 #[cfg(test)]
@@ -453,7 +457,7 @@ mod tests {
                 "proxy" | "ca_file" | "client_cert_file" | "client_key_file" => "x",
                 "tls_roots" => "bundled",
                 "http2" => "off",
-                "allow_http" => "on",
+                "allow_http" | "eager_init" => "on",
                 "max_head_bytes" => "9000",
                 _ => "7",
             };

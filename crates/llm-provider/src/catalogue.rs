@@ -6,19 +6,20 @@ use llm_client::ModelClient;
 use llm_client::dialect::{Dialect, Quirks, ThinkTags};
 use llm_client::transport::Endpoint;
 use llm_types::ReasoningEffort::{High, Low, Max, Medium, Minimal, Off, XHigh};
-use llm_types::{Capabilities, Error, ErrorKind, ReasoningEffort, Secret};
+use llm_types::{Capabilities, Error, ErrorKind, ReasoningEffort};
 
-use crate::keys::KeySupply;
-use crate::provider::{ModelConfig, Provider as _};
 use crate::spec::ProviderSpec;
 use crate::spec_provider::SpecProvider;
 
+mod api_type;
 mod china;
 mod gateways;
 mod hosted;
 mod models;
 mod servers;
 
+pub use self::api_type::ApiType;
+pub(crate) use self::api_type::default_model;
 pub(crate) use self::models::FAMILIES;
 
 /// Vendors first, then gateways, then servers of one's own.
@@ -56,20 +57,11 @@ pub fn create_simple(
     model: Option<&str>,
 ) -> Result<Arc<dyn ModelClient>, Error> {
     let Some(row) = find(provider) else {
-        let known: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+        let known: Vec<&str> = all().iter().map(|row| row.name).collect();
         let message = format!("there is no provider `{provider}`; there are {}", known.join(", "));
         return Err(Error::new(ErrorKind::ProviderNotFound, message));
     };
-    let config = |message: String| Error::new(ErrorKind::Config, message);
-    let Some(model) = model.or(row.default_model) else {
-        return Err(config(format!("name a model: {provider} has none for those who name none")));
-    };
-    let mut client = SpecProvider::new(row);
-    if !api_key.is_empty() {
-        let key = Secret::key(api_key).map_err(|e| config(e.to_string()))?;
-        client = client.with_keys(KeySupply::fixed("the caller", vec![key]));
-    }
-    client.create_client(&ModelConfig::new(model))
+    SpecProvider::create_simple(row, api_key, model, None)?.create_default_client()
 }
 
 /// The row for any other server of the most common format; the user says where it is.

@@ -6,8 +6,9 @@
 //! let client = catalogue::create_simple("deepseek", "sk-…", None)?;
 //! # Ok(()) }
 //! ```
-//! Start at [`catalogue`] (one row a vendor), [`Provider`] (what makes clients; yours takes two methods) and
-//! [`SpecProvider`] (a row with what the user says besides).
+//! Start at [`catalogue`] (one row a vendor), [`Provider`] (what makes clients; yours takes two methods),
+//! [`SpecProvider`] (a row with what the user says besides), [`Clients`] (where a provider keeps what it made) and
+//! [`EndpointConfig`] (a client from an address alone).
 //!
 //! * A compatible vendor is one row, also one of your own: see [`ProviderSpec`].
 //! * The environment is handed in; only a provider that is given no [`Shared`] looks for proxies in the process's own.
@@ -17,6 +18,8 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+mod clients;
+mod endpoint_config;
 mod families;
 mod keys;
 mod loopback;
@@ -25,9 +28,12 @@ mod shared;
 mod spec;
 mod spec_provider;
 
+pub use crate::catalogue::ApiType;
+pub use crate::clients::Clients;
+pub use crate::endpoint_config::EndpointConfig;
 pub use crate::keys::KeySupply;
 pub use crate::loopback::LoopbackProvider;
-pub use crate::provider::{ModelConfig, Provider};
+pub use crate::provider::{Initialized, ModelConfig, Provider};
 pub use crate::shared::Shared;
 pub use crate::spec::{AddressVariable, ProviderSpec};
 pub use crate::spec_provider::SpecProvider;

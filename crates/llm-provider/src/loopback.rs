@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use llm_client::{ModelClient, Settings};
 use llm_types::Error;
 
+use crate::clients::Clients;
 use crate::provider::{ModelConfig, Provider};
 use crate::shared::Shared;
 use crate::spec::ProviderSpec;
@@ -73,12 +74,11 @@ impl Provider for LoopbackProvider {
     }
 
     fn create_client(&self, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
-        self.server.check_model(model)?;
-        let mut model = model.clone();
-        if model.base_url.is_none() {
-            model.base_url = Some(self.running()?);
-        }
-        self.server.create_client(&model)
+        self.server.create_at(model, Some(&|| self.running()))
+    }
+
+    fn clients(&self) -> Option<&Clients> {
+        self.server.clients()
     }
 
     fn spec(&self) -> Option<&'static ProviderSpec> {

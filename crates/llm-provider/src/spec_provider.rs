@@ -2,17 +2,22 @@
 
 use std::sync::Arc;
 
-use llm_client::clock;
 use llm_client::dialect::Dialect;
 use llm_client::lane::DeclaredLimits;
 use llm_client::transport::Endpoint;
-use llm_client::{HttpClient, ModelClient, Settings};
+use llm_client::{ModelClient, Settings};
 use llm_types::{Error, ErrorKind, Secret};
 
+use crate::catalogue;
+use crate::clients::Clients;
 use crate::keys::KeySupply;
 use crate::provider::{ModelConfig, Provider};
 use crate::shared::Shared;
 use crate::spec::ProviderSpec;
+
+mod make;
+#[cfg(test)]
+mod tests;
 
 /// A [`Provider`] from a row of the catalogue.
 ///
@@ -36,6 +41,8 @@ pub struct SpecProvider {
     key_advice: Option<String>,
     limits: Vec<(String, DeclaredLimits)>,
     shared: Arc<Shared>,
+    /// Another provider than before has other clients: every change begins with none.
+    clients: Arc<Clients>,
 }
 
 impl SpecProvider {
@@ -54,7 +61,91 @@ impl SpecProvider {
             key_advice: None,
             limits: Vec::new(),
             shared: Arc::new(Shared::from_process_env()),
+            clients: Arc::default(),
         }
+    }
+
+    /// A provider of one model, without any file: the row's default model and address where none are given.
+    ///
+    /// # Errors
+    /// Kind `Config` for a key that no header can carry, and where no model is named and the row has no default.
+    pub fn create_simple(
+        spec: &'static ProviderSpec,
+        api_key: &str,
+        model: Option<&str>,
+        base_url: Option<&str>,
+    ) -> Result<Self, Error> {
+        let config = |message: String| Error::new(ErrorKind::Config, message);
+        let Some(model) = model.or(spec.default_model) else {
+            return Err(config(format!("name a model: {} has none for those who name none", spec.name)));
+        };
+        let mut provider = Self::new(spec);
+        if let Some(url) = base_url {
+            provider = provider.with_base_url(url);
+        }
+        if !api_key.is_empty() {
+            let key = Secret::key(api_key).map_err(|e| config(e.to_string()))?;
+            provider = provider.with_keys(KeySupply::fixed("the caller", vec![key]));
+        }
+        Ok(provider.with_models(vec![ModelConfig::new(model)]))
+    }
+
+    /// A provider of this name with these models, which go by their configured names. The row is the one of the name; for
+    /// any other name each model's address tells its row, so that it needs a base URL.
+    ///
+    /// # Errors
+    /// Kind `Config`, when two models have the same name, or the same endpoint and other limits: an endpoint's limits are
+    /// one for all who call it.
+    pub fn create_from_config(name: &str, models: Vec<ModelConfig>) -> Result<Self, Error> {
+        let config = |message: String| Err(Error::new(ErrorKind::Config, message));
+        let provider = Self::new(catalogue::find(name).unwrap_or(&catalogue::COMPATIBLE_ROW)).with_name(name);
+        let limits = |model: &ModelConfig| {
+            let settings = model.settings.as_ref().unwrap_or(&provider.settings);
+            (settings.max_concurrent_calls, settings.requests_per_minute, settings.tokens_per_minute)
+        };
+        for (at, model) in models.iter().enumerate() {
+            for other in models.iter().take(at) {
+                if other.name == model.name {
+                    return config(format!("{name} has two models of the name `{}`", model.name));
+                }
+                let same = other.wire() == model.wire() && other.base_url == model.base_url;
+                if same && limits(other) != limits(model) {
+                    return config(format!(
+                        "{name}: `{}` and `{}` are the same model at the same address, and their limits differ",
+                        other.name, model.name
+                    ));
+                }
+            }
+        }
+        Ok(provider.with_models(models))
+    }
+
+    /// The client of the first model, else of the row's default.
+    ///
+    /// # Errors
+    /// Kind `Config` when there is neither, and those of making it.
+    pub fn create_default_client(&self) -> Result<Arc<dyn ModelClient>, Error> {
+        let Some(model) = self.default_model() else {
+            let message = format!("name a model: {} has none for those who name none", self.name);
+            return Err(Error::new(ErrorKind::Config, message));
+        };
+        self.client(model)
+    }
+
+    /// Opens connections for a model ahead of need; gives how many were opened. [`Settings::eager_init`] does it by
+    /// itself where there is a runtime when the client is made.
+    ///
+    /// # Errors
+    /// Those of making the client and of connecting.
+    pub async fn warm_up(&self, model: &str, connections: usize) -> Result<usize, Error> {
+        let client = match self.clients.http(model) {
+            Some(client) => client,
+            None => {
+                let configured = self.model(model).cloned();
+                self.make(&configured.unwrap_or_else(|| ModelConfig::new(model)), None)?
+            }
+        };
+        client.warm_up(connections).await
     }
 
     /// The row with the address, the key and the proxies that the environment gives it. A variable that cannot be used is found when a
@@ -74,7 +165,7 @@ impl SpecProvider {
     /// Another name than the row's.
     #[must_use]
     pub fn with_name(self, name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..self }
+        Self { name: name.into(), ..self.anew() }
     }
 
     /// Another address. Set the keys after it: those that were there before are dropped, unless they were given for the
@@ -83,7 +174,7 @@ impl SpecProvider {
     pub fn with_base_url(self, url: impl Into<String>) -> Self {
         let url = url.into();
         let keys = if self.shares_keys_with(&url) { self.keys } else { KeySupply::none() };
-        Self { base_url: Some(url), address_variable: None, keys, ..self }
+        Self { base_url: Some(url), address_variable: None, keys, clients: Arc::default(), ..self }
     }
 
     /// The address that an environment variable gave.
@@ -95,87 +186,56 @@ impl SpecProvider {
     /// Keys to share the calls between.
     #[must_use]
     pub fn with_keys(self, keys: KeySupply) -> Self {
-        Self { keys, ..self }
+        Self { keys, ..self.anew() }
     }
 
     /// What to tell the user who has no key, after "no key for NAME: ".
     #[must_use]
     pub fn with_key_advice(self, advice: impl Into<String>) -> Self {
-        Self { key_advice: Some(advice.into()), ..self }
+        Self { key_advice: Some(advice.into()), ..self.anew() }
     }
 
     /// A limit that its clients share with everybody who names it, over the same [`Shared`]. The last values count.
     #[must_use]
-    pub fn with_limit(mut self, name: impl Into<String>, declared: DeclaredLimits) -> Self {
-        self.limits.push((name.into(), declared));
-        self
+    pub fn with_limit(self, name: impl Into<String>, declared: DeclaredLimits) -> Self {
+        let mut provider = self.anew();
+        provider.limits.push((name.into(), declared));
+        provider
     }
 
     /// Connections, key pools and the state of endpoints, shared with other providers. Without it the clients of this
     /// one share them among themselves.
     #[must_use]
     pub fn with_shared(self, shared: Arc<Shared>) -> Self {
-        Self { shared, ..self }
+        Self { shared, ..self.anew() }
     }
 
     /// Another format on the wire. The row's quirks stay only with its own.
     #[must_use]
     pub fn with_dialect(self, dialect: Dialect) -> Self {
-        Self { dialect, ..self }
+        Self { dialect, ..self.anew() }
     }
 
     /// The settings of every model that brings none of its own.
     #[must_use]
     pub fn with_settings(self, settings: Settings) -> Self {
-        Self { settings, ..self }
+        Self { settings, ..self.anew() }
     }
 
     /// The models to list, in their order.
     #[must_use]
     pub fn with_models(self, models: Vec<ModelConfig>) -> Self {
-        Self { models, ..self }
+        Self { models, ..self.anew() }
+    }
+
+    fn anew(self) -> Self {
+        Self { clients: Arc::default(), ..self }
     }
 
     fn shares_keys_with(&self, url: &str) -> bool {
         let Ok(other) = Endpoint::parse(url) else { return false };
         let Some(Ok(own)) = self.base_url.as_deref().map(Endpoint::parse) else { return false };
         self.spec.shares_keys(&own, &other)
-    }
-
-    fn keys_for(&self, model: &ModelConfig, address: &Endpoint) -> Result<Vec<Secret>, Error> {
-        if let Some(keys) = &model.keys {
-            return Ok(keys.clone());
-        }
-        let foreign = model.base_url.as_deref().is_some_and(|url| !self.shares_keys_with(url));
-        // A server that asks for none gets no key over an open line just because a variable is set.
-        let settings = model.settings.as_ref().unwrap_or(&self.settings);
-        let overheard = !address.is_https() && !address.is_loopback() && !settings.allow_http;
-        let spared = overheard && self.keys.is_ambient() && !self.spec.key_required;
-        let keys = if foreign || spared { Vec::new() } else { self.keys.read()? };
-        if keys.is_empty() && self.spec.key_required && self.spec.owns(address) {
-            return Err(self.no_key());
-        }
-        Ok(keys)
-    }
-
-    fn no_key(&self) -> Error {
-        let advice = match (&self.key_advice, self.spec.key_env) {
-            (Some(advice), _) => advice.clone(),
-            (None, []) => "give it one".to_owned(),
-            (None, names) => format!("set {}", names.join(" or ")),
-        };
-        Error::new(ErrorKind::Authentication, format!("no key for {}: {advice}", self.name))
-    }
-
-    /// Refuses a model that cannot be there.
-    pub(crate) fn check_model(&self, model: &ModelConfig) -> Result<(), Error> {
-        let (only, wire) = (self.spec.only_models, model.wire());
-        if only.is_empty() || only.contains(&wire) {
-            return Ok(());
-        }
-        let known: Vec<String> = only.iter().map(|known| format!("{}/{known}", self.name)).collect();
-        let message = format!("{} has no model `{wire}`; there is {}", self.name, known.join(", "));
-        Err(Error::new(ErrorKind::ModelNotFound, message).with_model(&self.name, &model.name))
     }
 }
 
@@ -185,24 +245,11 @@ impl Provider for SpecProvider {
     }
 
     fn create_client(&self, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
-        self.check_model(model)?;
-        let named = |e: Error| e.with_model(&self.name, &model.name);
-        let Some(base_url) = model.base_url.as_deref().or(self.base_url.as_deref()) else {
-            let message = format!("{} needs a base URL", self.name);
-            return Err(named(
-                Error::new(ErrorKind::Config, message)
-                    .with_hint("give it with --base-url, or as base_url in the configuration"),
-            ));
-        };
-        let address = Endpoint::parse(base_url).map_err(|e| match self.address_variable {
-            Some(variable) if model.base_url.is_none() => {
-                let message = format!("{variable}: {}", e.message());
-                named(e.with_message(message))
-            }
-            _ => named(e),
-        })?;
-        let keys = self.keys_for(model, &address).map_err(named)?;
-        self.connect(base_url, model, keys).map_err(named)
+        self.create_at(model, None)
+    }
+
+    fn clients(&self) -> Option<&Clients> {
+        Some(&self.clients)
     }
 
     fn spec(&self) -> Option<&'static ProviderSpec> {
@@ -231,155 +278,7 @@ impl Provider for SpecProvider {
     }
 
     fn close(&self) {
+        self.clients.forget();
         self.shared.close();
-    }
-}
-
-impl SpecProvider {
-    /// The one place where a client over HTTP is put together.
-    fn connect(
-        &self,
-        base_url: &str,
-        model: &ModelConfig,
-        keys: Vec<Secret>,
-    ) -> Result<Arc<dyn ModelClient>, Error> {
-        let settings = model.settings.clone().unwrap_or_else(|| self.settings.clone());
-        let mut builder = HttpClient::builder(base_url, model.wire())
-            .provider(&self.name)
-            .dialect(self.dialect)
-            .transport(self.shared.transport(&settings)?)
-            .registry(self.shared.lanes().clone())
-            .settings(settings)
-            .headers(model.headers.clone())
-            .extra(model.extra.clone())
-            .capabilities(self.spec.capabilities.clone());
-        for (name, declared) in &self.limits {
-            builder = builder.shared_limit(self.shared.lanes().update_limit(name, *declared, clock::now()));
-        }
-        builder = match self.keys.identity() {
-            // The provider's own keys share the calls of all its models.
-            Some(identity) if model.keys.is_none() && !keys.is_empty() => {
-                builder.key_pool(self.shared.key_pool(&self.name, identity, keys)?)
-            }
-            _ => builder.keys(keys),
-        };
-        if self.dialect == self.spec.dialect {
-            builder = builder.quirks(self.spec.quirks_for(model.wire()));
-        }
-        if model.name != model.wire() {
-            builder = builder.name(&model.name);
-        }
-        Ok(Arc::new(builder.build()?))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    static ACME: ProviderSpec = ProviderSpec {
-        name: "acme",
-        base_url: Some("https://api.acme.example/v1"),
-        key_env: &["ACME_API_KEY"],
-        key_required: true,
-        hosts: &[".acme.example"],
-        ..ProviderSpec::COMPATIBLE
-    };
-    static LOCAL: ProviderSpec = ProviderSpec {
-        name: "local",
-        base_url: Some("http://127.0.0.1:4711/v1"),
-        key_env: &["LOCAL_API_KEY"],
-        ..ProviderSpec::COMPATIBLE
-    };
-
-    fn keys() -> KeySupply {
-        KeySupply::fixed("a test", vec![Secret::new("sk-1")])
-    }
-
-    /// The keys that would go to an address which one model has for itself.
-    fn sent(provider: &SpecProvider, url: Option<&str>) -> Result<usize, String> {
-        let model = ModelConfig { base_url: url.map(str::to_owned), ..ModelConfig::new("m") };
-        let address = Endpoint::parse(url.or(provider.base_url.as_deref()).unwrap()).unwrap();
-        provider.keys_for(&model, &address).map(|keys| keys.len()).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn a_key_stays_with_the_address_it_was_given_for() {
-        let provider = SpecProvider::new(&ACME).with_keys(keys());
-        for (url, count) in [
-            (None, 1),
-            (Some("https://api.acme.example/v2"), 1),
-            (Some("https://eu.acme.example/v1"), 1),
-            (Some("http://api.acme.example/v1"), 0),
-            (Some("https://api.acme.example:8443/v1"), 0),
-            (Some("https://api.acme.example.evil.test/v1"), 0),
-            (Some("http://127.0.0.1:8000/v1"), 0),
-        ] {
-            assert_eq!(sent(&provider, url), Ok(count), "{url:?}");
-        }
-        let moved = provider.clone().with_base_url("https://gateway.test/v1");
-        assert_eq!(sent(&moved, None), Ok(0));
-        let given = moved.with_keys(keys());
-        assert_eq!(sent(&given, None), Ok(1));
-        assert_eq!(sent(&given, Some("https://gateway.test/other")), Ok(1));
-        assert_eq!(
-            sent(&given, Some("https://api.acme.example/v1")).unwrap_err(),
-            "no key for acme: set ACME_API_KEY"
-        );
-        let nearer = provider.with_base_url("https://eu.acme.example/v1");
-        assert_eq!(sent(&nearer, None), Ok(1));
-    }
-
-    #[test]
-    fn a_missing_key_says_what_to_set() {
-        let bare = SpecProvider::new(&ACME);
-        assert_eq!(sent(&bare, None).unwrap_err(), "no key for acme: set ACME_API_KEY");
-        let work = bare.clone().with_name("work").with_key_advice("write api_key under [providers.work]");
-        assert_eq!(sent(&work, None).unwrap_err(), "no key for work: write api_key under [providers.work]");
-        let error = work.create_client(&ModelConfig::new("m")).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Authentication);
-        assert_eq!((error.provider(), error.model()), (Some("work"), Some("m")));
-        // Somebody else's server may want none.
-        assert_eq!(sent(&bare.with_base_url("http://127.0.0.1:8000/v1"), None), Ok(0));
-        assert_eq!(sent(&SpecProvider::new(&LOCAL), None), Ok(0));
-    }
-
-    #[test]
-    fn a_key_that_nobody_asked_for_does_not_go_over_an_open_line() {
-        let env = |name: &str| (name == "LOCAL_API_KEY").then(|| "sk-1".to_owned());
-        let provider = SpecProvider::from_env(&LOCAL, &env);
-        for (url, count) in
-            [("http://127.0.0.1:4711/v1", 1), ("http://10.0.0.7:4711/v1", 0), ("https://local.test/v1", 1)]
-        {
-            let mut provider = provider.clone();
-            provider.base_url = Some(url.into());
-            assert_eq!(sent(&provider, None), Ok(count), "{url}");
-            let mut allowed = provider.clone();
-            allowed.settings.allow_http = true;
-            assert_eq!(sent(&allowed, None), Ok(1), "{url}");
-            assert_eq!(sent(&provider.with_keys(keys()), None), Ok(1), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_broken_variable_hurts_only_who_uses_it() {
-        let env = |name: &str| (name == "ACME_API_KEY").then(|| "sk-canary\n".to_owned());
-        let provider = SpecProvider::from_env(&ACME, &env);
-        let error = provider.create_client(&ModelConfig::new("m")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "ACME_API_KEY: the key has a line break at character 10; a key is made of visible ASCII characters only"
-        );
-        let other = ModelConfig { keys: Some(Vec::new()), ..ModelConfig::new("m") };
-        provider.create_client(&other).unwrap();
-        assert!(!format!("{provider:?}").contains("canary"));
-    }
-
-    #[test]
-    fn the_configured_name_is_shown_and_the_wire_name_sent() {
-        let provider = SpecProvider::new(&LOCAL).with_name("mine");
-        let model = ModelConfig { model: Some("vendor/big-model".into()), ..ModelConfig::new("big") };
-        assert_eq!(provider.create_client(&model).unwrap().id(), "mine/big");
-        assert_eq!(provider.create_client(&ModelConfig::new("a/b:c")).unwrap().id(), "mine/a/b:c");
     }
 }

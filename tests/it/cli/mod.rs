@@ -6,6 +6,7 @@ mod config;
 mod errors;
 mod harness;
 mod keys;
+mod metrics;
 mod origin;
 mod other;
 mod signals;

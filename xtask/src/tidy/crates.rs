@@ -21,7 +21,7 @@ const fn row(name: &'static str, uses: &'static [&'static str], tests_use: &'sta
 const ALL: &[&str] =
     &["llm-types", "llm-client", "llm-provider", "llm-manager", "llm-batch", "llm-mock", "llm-cli"];
 
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 12] = [
     row("llm-types", &[], &[]),
     row("llm-client", &["llm-types"], &["llm-mock"]),
     row("llm-provider", &["llm-client", "llm-types"], &["llm-mock"]),
@@ -32,6 +32,9 @@ const ROWS: [Row; 10] = [
     row("llm-cli", &["llm-manager", "llm-provider", "llm-batch", "llm-mock", "llm-client", "llm-types"], &[]),
     row("llm-tests", &["llm-cli"], ALL),
     row("llm-bench", &["llm-client", "llm-types"], &[]),
+    row("llm-drill", &["llm-manager", "llm-mock", "llm-client", "llm-types"], &[]),
+    // Outside the graph: what a user builds.
+    row("llm-example-otlp", &["llm-client", "llm-mock"], &[]),
     row("xtask", &[], &[]),
 ];
 
@@ -139,6 +142,12 @@ fn lints_of(path: &str, manifest: &str) -> Option<Finding> {
         let message = "the workspace's lints do not forbid unsafe code; write `unsafe_code = \"forbid\"` under [workspace.lints.rust]";
         return Some(Finding::new(path, 0, message));
     }
+    // A user's package knows no workspace.
+    if path.starts_with("examples/") {
+        let message = "this package allows unsafe code; write `unsafe_code = \"forbid\"` under [lints.rust]";
+        let forbids = has("[lints.rust]", "unsafe_code=\"forbid\"");
+        return (!forbids).then(|| Finding::new(path, 0, message));
+    }
     let inherits = has("[lints]", "workspace=true")
         || manifest.lines().any(|line| line.trim() == "lints.workspace = true");
     if manifest.contains("[package]") && !inherits {
@@ -214,6 +223,9 @@ mod tests {
         let root = "[workspace]\n[workspace.lints.rust]\nunsafe_code = \"forbid\" # always\n";
         assert_eq!(lints_of("Cargo.toml", root), None);
         assert!(lints_of("Cargo.toml", &root.replace("forbid", "deny")).is_some());
+        let user = "[package]\n[lints.rust]\nunsafe_code = \"forbid\"\n";
+        assert_eq!(lints_of("examples/outside/Cargo.toml", user), None);
+        assert!(lints_of("examples/outside/Cargo.toml", &user.replace("forbid", "warn")).is_some());
         assert!(names("tokio = { workspace = true }", "tokio") && names("tokio.workspace = true", "tokio"));
         assert!(!names("tokio-rustls = \"1\"", "tokio"));
     }

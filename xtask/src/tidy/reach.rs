@@ -6,8 +6,8 @@ use super::{Finding, source::Source, style::has_word};
 /// The crates behind the transport. Whoever names one outside it could let its types into our API.
 const STACK: [&str; 5] = ["hyper::", "hyper_util::", "hyper_rustls::", "rustls::", "h2::"];
 const TRANSPORT: &str = "crates/llm-client/src/transport";
-/// Where vendors' addresses are data.
-const CATALOGUE: &str = "crates/llm-provider/src/catalogue.rs";
+/// Where vendors' addresses are data: this file and the folder of its name.
+const CATALOGUE: &str = "crates/llm-provider/src/catalogue";
 
 /// hyper, rustls and h2 stay behind the transport, and its public items do not show them.
 pub(crate) fn stack(source: &Source) -> Vec<Finding> {
@@ -29,7 +29,7 @@ pub(crate) fn stack(source: &Source) -> Vec<Finding> {
 
 /// Nothing is contacted that the user did not configure: a host's name in the code is a place to go without being asked.
 pub(crate) fn addresses(source: &Source) -> Vec<Finding> {
-    if source.crate_name().is_none() || source.path == CATALOGUE {
+    if source.crate_name().is_none() || in_catalogue(&source.path) {
         return Vec::new();
     }
     let mut findings = Vec::new();
@@ -44,6 +44,10 @@ pub(crate) fn addresses(source: &Source) -> Vec<Finding> {
         }
     }
     findings
+}
+
+fn in_catalogue(path: &str) -> bool {
+    path.strip_prefix(CATALOGUE).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 /// A name with a dot, which is no number and no pattern; names under `.example` and `.invalid` belong to nobody (RFC 2606).
@@ -74,7 +78,10 @@ mod tests {
         let path = "crates/llm-cli/src/a.rs";
         for bad in ["f(\"https://telemetry.acme.com/v1\");", "\"http://prices.acme.org\""] {
             assert_eq!(addresses(&Source::new(path, bad)).len(), 1, "{bad}");
-            assert_eq!(addresses(&Source::new(CATALOGUE, bad)), []);
+            for room in [".rs", "/hosted.rs"] {
+                assert_eq!(addresses(&Source::new(&format!("{CATALOGUE}{room}"), bad)), []);
+            }
+            assert_eq!(addresses(&Source::new(&format!("{CATALOGUE}s.rs"), bad)).len(), 1);
         }
         for good in [
             "// https://acme.com",

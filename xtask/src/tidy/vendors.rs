@@ -6,7 +6,7 @@ use super::{Finding, source::Source};
 const CATALOGUE: [&str; 3] = ["catalogue", "families", "prices"];
 
 /// Words that name a vendor wherever they stand, in any spelling (`DeepSeek`, `DEEPSEEK_API_KEY`).
-const NAMES: [&str; 23] = [
+const NAMES: [&str; 32] = [
     "deepseek",
     "moonshot",
     "dashscope",
@@ -30,6 +30,15 @@ const NAMES: [&str; 23] = [
     "fireworks_ai",
     "voyageai",
     "sambanova",
+    "qianfan",
+    "baidubce",
+    "aliyuncs",
+    "bytepluses",
+    "llamacpp",
+    "lmstudio",
+    "lm_studio",
+    "sglang",
+    "litellm",
 ];
 
 /// Hosts, for vendors whose name is also a format's (and may stand where formats are told apart) or a common word.
@@ -127,6 +136,8 @@ mod tests {
             "\"https://api.openai.com/v1\"",
             "\"https://api.x.ai\"",
             "env(\"OPENAI_API_KEY\")",
+            "find(\"lmstudio\")",
+            "\"https://qianfan.baidubce.com/v2\"",
         ] {
             let code = format!("//! Doc.\n{planted}\n");
             for path in [

@@ -59,6 +59,7 @@ impl Dispatch {
         self.tally.latency.record(latency);
         self.used(usage.as_ref());
         Counters::add(&self.counters.success, 1);
+        llm_client::telemetry::record_batch_row("success");
         self.append(row.index, record, true);
         if let Some(response) = response {
             let empty = BatchResult::empty(row.index, row.id, row.metadata, Status::Success);
@@ -185,6 +186,7 @@ impl Dispatch {
 
     fn count_failure(&mut self, error: &Error, line: u64) {
         Counters::add(&self.counters.failed, 1);
+        llm_client::telemetry::record_batch_row("error");
         if self.tally.failed(error, line) {
             self.tell(&Notice::FirstFailure { line, error: error.clone() });
         }

@@ -1,6 +1,8 @@
 //! Runs over real files with a scripted client, checked by a reader of their own.
 #![cfg(test)]
 
+#[cfg(feature = "blocking")]
+mod blocking;
 mod edits;
 mod ends;
 mod failures;

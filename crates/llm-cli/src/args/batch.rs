@@ -135,6 +135,10 @@ pub struct BatchRun {
         hide_env_values = true
     )]
     pub progress: Option<crate::progress::Form>,
+    /// Serve the run's figures to Prometheus at http://ADDR/metrics, such as 127.0.0.1:9464
+    #[cfg(feature = "prometheus")]
+    #[arg(long, value_name = "ADDR")]
+    pub metrics_addr: Option<std::net::SocketAddr>,
     /// Print the summary as one JSON object on stdout
     #[arg(long)]
     pub json: bool,

@@ -23,6 +23,7 @@ use crate::clock;
 use crate::dialect::{Dialect, Hints, Quirks, WireTarget};
 use crate::lane;
 use crate::settings::Timers;
+use crate::telemetry::Observer;
 use crate::transport::{Body, Transport, redirect_error};
 
 /// What is the same for every attempt of a client: where it talks to, and how.
@@ -39,6 +40,8 @@ pub(crate) struct Site {
     pub(crate) max_response: u64,
     pub(crate) max_event: u64,
     pub(crate) max_error: u64,
+    /// Who makes the attempts, for traces and figures.
+    pub(crate) observer: Observer,
 }
 
 impl Site {
@@ -77,6 +80,8 @@ pub(crate) struct Job {
 pub(crate) struct Attempt {
     pub(crate) job: Arc<Job>,
     pub(crate) key: Option<Secret>,
+    /// How many attempts of the call came before, and how the last of them failed.
+    pub(crate) history: (usize, Option<ErrorKind>),
 }
 
 /// What an exchange gave.
@@ -84,6 +89,7 @@ pub(crate) struct Attempt {
 pub(crate) struct Reply {
     pub(crate) answer: Answer,
     pub(crate) request_id: Option<String>,
+    pub(crate) status: StatusCode,
     /// The head, for what it says about limits.
     pub(crate) headers: HeaderMap,
 }
@@ -206,7 +212,7 @@ async fn exchange(http: HttpService, attempt: &Attempt) -> Result<Reply, Error> 
         let error = if error.status().is_none() { error.with_status(head.status.as_u16()) } else { error };
         named(error)
     })?;
-    Ok(Reply { answer, request_id, headers: head.headers })
+    Ok(Reply { answer, request_id, status: head.status, headers: head.headers })
 }
 
 /// The typed error of an answer that is none.

@@ -16,7 +16,8 @@ use llm_types::Error;
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
-use super::{Attempt, Reply};
+use super::{Attempt, Operation, Reply};
+use crate::telemetry::{self, AttemptSpan, AttemptStart};
 use crate::transport::Body;
 
 type Future<T> = Pin<Box<dyn std::future::Future<Output = Result<T, Error>> + Send>>;
@@ -41,7 +42,7 @@ where
     AttemptService::new(stack)
 }
 
-/// One span for each attempt, with its outcome. No prompt, no reply, no key.
+/// One span and one count for each attempt, with its outcome. No prompt, no reply, no key.
 #[derive(Clone, Copy, Debug)]
 struct TraceLayer;
 
@@ -70,40 +71,41 @@ where
     }
 
     fn call(&mut self, attempt: Attempt) -> Self::Future {
-        let span = tracing::debug_span!(
-            "attempt",
-            provider = attempt.job.site.provider,
-            model = attempt.job.site.model,
-            endpoint = attempt.job.site.endpoint,
-            operation = ?attempt.job.operation,
-            body_bytes = attempt.job.body.len(),
-            error.kind = tracing::field::Empty,
-            http.status = tracing::field::Empty,
-            request_id = tracing::field::Empty,
+        let job = &attempt.job;
+        let (resend, after) = attempt.history;
+        let span = AttemptSpan::begin(
+            &job.site.observer,
+            &AttemptStart {
+                operation: job.operation.into(),
+                endpoint: &job.site.endpoint,
+                method: job.method.as_str(),
+                body: job.body.len(),
+                resend,
+                after,
+            },
         );
         let reply = self.0.call(attempt);
-        if span.is_disabled() {
-            return Box::pin(reply);
-        }
-        let inner = span.clone();
+        let inside = span.span().clone();
         Box::pin(
             async move {
                 let reply = reply.await;
-                if let Err(error) = &reply {
-                    span.record("error.kind", error.kind().as_str());
-                    if let Some(status) = error.status() {
-                        span.record("http.status", status);
-                    }
-                    if let Some(id) = error.request_id() {
-                        span.record("request_id", id);
-                    }
-                    tracing::debug!(kind = error.kind().as_str(), status = error.status(), "attempt failed");
-                } else {
-                    tracing::debug!("attempt answered");
+                match &reply {
+                    Ok(reply) => span.answered(reply.status.as_u16(), reply.request_id.as_deref()),
+                    Err(error) => span.failed(error),
                 }
                 reply
             }
-            .instrument(inner),
+            .instrument(inside),
         )
+    }
+}
+
+impl From<Operation> for telemetry::Operation {
+    fn from(operation: Operation) -> Self {
+        match operation {
+            Operation::Chat | Operation::Stream => Self::Chat,
+            Operation::Embed { .. } => Self::Embeddings,
+            Operation::Models => Self::ListModels,
+        }
     }
 }

@@ -11,7 +11,8 @@
 //! assert_eq!(Dialect::OpenAiChat.decode_chat(body, &target)?.text(), "Hello!");
 //! # Ok::<(), llm_types::Error>(())
 //! ```
-//! Each format has a folder with the same rooms: its JSON, requests, answers, streams, errors.
+//! Each format has a folder with the same rooms: its JSON, requests, answers, streams, errors. A format of your own is a
+//! [`Codec`].
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use llm_types::{
 use crate::framing::SseFrame;
 
 mod body;
+mod custom;
 mod events;
 mod failure;
 pub(crate) mod json;
@@ -36,6 +38,7 @@ mod reasoning;
 mod think_tags;
 mod tool_deltas;
 
+pub use custom::{Codec, CodecStream, CustomDialect};
 pub use events::events_of;
 pub use quirks::{
     ALL_EFFORTS, AuthHeader, BodyMember, EmptyContent, ErrorPattern, FileUrl, ImageUrl, InTotal,
@@ -49,6 +52,8 @@ pub use quirks::{
 pub enum Dialect {
     /// Chat completions, as most servers speak them.
     OpenAiChat,
+    /// A format of a user's own.
+    Custom(CustomDialect),
 }
 
 /// What a request is written for and an answer read from: one model at one endpoint.
@@ -102,12 +107,7 @@ impl Encoded {
             }
             Paths::Plain => (format!("/{leaf}"), None),
         };
-        let mut headers = HeaderMap::new();
-        let accept = if stream { "text/event-stream" } else { "application/json" };
-        headers.insert(ACCEPT, HeaderValue::from_static(accept));
-        if stream {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        }
+        let mut headers = head(stream);
         let (bytes, warnings) = body.finish();
         let body = if method == Method::POST {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -120,7 +120,7 @@ impl Encoded {
 }
 
 impl Dialect {
-    /// Every format.
+    /// Every format of this crate.
     pub const ALL: &'static [Self] = &[Self::OpenAiChat];
 
     /// The name in configuration files.
@@ -128,10 +128,11 @@ impl Dialect {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OpenAiChat => "openai_chat",
+            Self::Custom(custom) => custom.name(),
         }
     }
 
-    /// The format of this name.
+    /// The format of this crate with this name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|dialect| dialect.as_str() == name)
@@ -150,6 +151,7 @@ impl Dialect {
             // Any path is used as it is: many servers have their own.
             (Self::OpenAiChat, "" | "/") => quirks.default_path,
             (Self::OpenAiChat, path) => path,
+            (Self::Custom(custom), path) => custom.codec().base_path(path),
         }
     }
 
@@ -158,22 +160,10 @@ impl Dialect {
     /// # Errors
     /// [`ErrorKind::Config`] when the key, or the name of its header, cannot stand in a header.
     pub fn authorise(self, key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(), Error> {
-        let Self::OpenAiChat = self;
-        let wrong = |_| Error::new(ErrorKind::Config, "the key holds characters that no header may carry");
-        let (name, mut value) = match quirks.auth {
-            AuthHeader::Bearer => {
-                (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", key.expose())).map_err(wrong)?)
-            }
-            AuthHeader::Named(name) => {
-                let name = HeaderName::try_from(name).map_err(|_| {
-                    Error::new(ErrorKind::Config, format!("`{name}` is not the name of a header"))
-                })?;
-                (name, HeaderValue::try_from(key.expose()).map_err(wrong)?)
-            }
-        };
-        value.set_sensitive(true);
-        headers.insert(name, value);
-        Ok(())
+        match self {
+            Self::OpenAiChat => put_key(key, quirks, headers),
+            Self::Custom(custom) => custom.codec().authorise(key, quirks, headers),
+        }
     }
 
     /// Writes a request. All attempts at one endpoint send the same bytes.
@@ -189,6 +179,7 @@ impl Dialect {
     ) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => openai_chat::encode(request, target, stream),
+            Self::Custom(custom) => custom.codec().encode_chat(request, target, stream),
         }
     }
 
@@ -200,6 +191,7 @@ impl Dialect {
     pub fn decode_chat(self, body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode(body, target),
+            Self::Custom(custom) => custom.codec().decode_chat(body, target),
         }
     }
 
@@ -215,6 +207,7 @@ impl Dialect {
     ) -> Result<(), Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_events(body, target, out),
+            Self::Custom(custom) => custom.codec().decode_unstreamed(body, target, out),
         }
     }
 
@@ -223,6 +216,7 @@ impl Dialect {
     pub fn stream(self, target: &WireTarget<'_>) -> StreamState {
         match self {
             Self::OpenAiChat => StreamState(State::OpenAiChat(openai_chat::StreamState::new(target))),
+            Self::Custom(custom) => StreamState(State::Custom(custom.begin(target))),
         }
     }
 
@@ -238,6 +232,7 @@ impl Dialect {
     ) -> Error {
         match self {
             Self::OpenAiChat => openai_chat::classify(status, headers, body, target, hints),
+            Self::Custom(custom) => custom.codec().classify(status, headers, body, target, hints),
         }
     }
 
@@ -252,6 +247,7 @@ impl Dialect {
     pub fn encode_models(self, target: &WireTarget<'_>) -> Encoded {
         match self {
             Self::OpenAiChat => openai_chat::encode_models(target),
+            Self::Custom(custom) => custom.codec().encode_models(target),
         }
     }
 
@@ -262,6 +258,7 @@ impl Dialect {
     pub fn decode_models(self, body: &[u8], target: &WireTarget<'_>) -> Result<Vec<ModelInfo>, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_models(body, target),
+            Self::Custom(custom) => custom.codec().decode_models(body, target),
         }
     }
 
@@ -276,6 +273,7 @@ impl Dialect {
     ) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => openai_chat::encode_embeddings(request, target),
+            Self::Custom(custom) => custom.codec().encode_embeddings(request, target),
         }
     }
 
@@ -291,8 +289,39 @@ impl Dialect {
     ) -> Result<EmbeddingResponse, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_embeddings(body, count, target),
+            Self::Custom(custom) => custom.codec().decode_embeddings(body, count, target),
         }
     }
+}
+
+/// The headers that say what is understood in answer.
+fn head(stream: bool) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let accept = if stream { "text/event-stream" } else { "application/json" };
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    if stream {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    headers
+}
+
+/// The key in the header that the quirks name.
+fn put_key(key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(), Error> {
+    let wrong = |_| Error::new(ErrorKind::Config, "the key holds characters that no header may carry");
+    let (name, mut value) = match quirks.auth {
+        AuthHeader::Bearer => {
+            (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", key.expose())).map_err(wrong)?)
+        }
+        AuthHeader::Named(name) => {
+            let name = HeaderName::try_from(name).map_err(|_| {
+                Error::new(ErrorKind::Config, format!("`{name}` is not the name of a header"))
+            })?;
+            (name, HeaderValue::try_from(key.expose()).map_err(wrong)?)
+        }
+    };
+    value.set_sensitive(true);
+    headers.insert(name, value);
+    Ok(())
 }
 
 /// What is remembered between the frames of one streamed answer.
@@ -300,8 +329,13 @@ impl Dialect {
 pub struct StreamState(State);
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the common one, and lies in its stream's box already"
+)]
 enum State {
     OpenAiChat(openai_chat::StreamState),
+    Custom(custom::CustomStream),
 }
 
 impl StreamState {
@@ -314,6 +348,7 @@ impl StreamState {
     pub fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         match &mut self.0 {
             State::OpenAiChat(state) => state.step(frame, out),
+            State::Custom(state) => state.step(frame, out),
         }
     }
 
@@ -322,6 +357,7 @@ impl StreamState {
     pub fn is_done(&self) -> bool {
         match &self.0 {
             State::OpenAiChat(state) => state.is_done(),
+            State::Custom(state) => state.is_done(),
         }
     }
 
@@ -333,6 +369,7 @@ impl StreamState {
     pub fn finish(self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         match self.0 {
             State::OpenAiChat(state) => state.finish(out),
+            State::Custom(state) => state.finish(out),
         }
     }
 }

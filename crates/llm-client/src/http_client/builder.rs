@@ -16,6 +16,7 @@ use crate::driver::Queue;
 use crate::lane::{EndpointId, KeyPool, Lanes, Registry, SharedLimit};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use crate::telemetry::{Observer, StateGauges, Telemetry};
 use crate::transport::{Body, Endpoint, ProxyEnv, Transport, check_key_over_plain_http};
 
 type LayerFn = Box<dyn FnOnce(HttpService) -> HttpService + Send>;
@@ -39,6 +40,8 @@ pub struct HttpClientBuilder {
     headers: HeaderMap,
     extra: Extra,
     layers: Vec<LayerFn>,
+    telemetry: Option<Telemetry>,
+    traced_as: Option<String>,
 }
 
 impl HttpClientBuilder {
@@ -60,12 +63,26 @@ impl HttpClientBuilder {
             headers: HeaderMap::new(),
             extra: Extra::new(),
             layers: Vec::new(),
+            telemetry: None,
+            traced_as: None,
         }
     }
 
     /// The provider's name in ids, logs and errors. Default: the base URL's host.
     pub fn provider(mut self, name: impl Into<String>) -> Self {
         self.provider = Some(name.into());
+        self
+    }
+
+    /// The provider's name in traces and figures, where OpenTelemetry has another word for it. Default: the provider's name.
+    pub fn traced_as(mut self, name: impl Into<String>) -> Self {
+        self.traced_as = Some(name.into());
+        self
+    }
+
+    /// How this client's calls are told about. Default: the [settings of the process](Telemetry::installed).
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = Some(telemetry);
         self
     }
 
@@ -208,6 +225,12 @@ impl HttpClientBuilder {
         let http = self.layers.into_iter().fold(wire, |inner, layer| layer(inner));
         let name = self.name.unwrap_or_else(|| self.model.clone());
         let provider = self.provider.unwrap_or_else(|| endpoint.host().to_owned());
+        let traced_as = self.traced_as.unwrap_or_else(|| provider.clone());
+        let mut observer =
+            Observer::new(traced_as, self.model.clone()).with_server(endpoint.host(), endpoint.port());
+        if let Some(telemetry) = self.telemetry {
+            observer = observer.with_telemetry(telemetry);
+        }
         let site = Site {
             endpoint: endpoint.to_string(),
             provider: provider.clone(),
@@ -218,8 +241,9 @@ impl HttpClientBuilder {
             max_response: settings.max_response_bytes,
             max_event: settings.max_event_bytes,
             max_error: settings.max_error_bytes,
+            observer,
         };
-        Ok(HttpClient(Arc::new(Inner {
+        let client = HttpClient(Arc::new(Inner {
             id: format!("{provider}/{name}"),
             provider,
             name,
@@ -235,9 +259,14 @@ impl HttpClientBuilder {
             transport,
             owns_transport,
             metrics: Metrics::default(),
+            state_gauges: StateGauges::default(),
             closed: AtomicBool::new(false),
             available: AtomicBool::new(true),
-        })))
+        }));
+        if client.settings().eager_init {
+            client.warm_up_soon();
+        }
+        Ok(client)
     }
 }
 

@@ -73,8 +73,9 @@ impl Plan for CallPlan<'_> {
         if !call.has_tried(&self.job.site.endpoint) {
             guard.endpoint().deposit(clock::now());
         }
+        let history = call.history();
         call.record_attempt(&self.job.site.endpoint);
-        let attempt = Attempt { job: Arc::clone(&self.job), key: guard.key().cloned() };
+        let attempt = Attempt { job: Arc::clone(&self.job), key: guard.key().cloned(), history };
         guard.sent();
         match self.client.attempts.clone().oneshot(attempt).await {
             Ok(reply) => {
@@ -91,11 +92,14 @@ impl Plan for CallPlan<'_> {
                     Answer::Models(_) => None,
                 };
                 guard.succeed(used, now);
+                self.client.tell_state(now);
                 Ok((reply, None))
             }
             Err(error) => {
                 call.record_outcome(Some(error.kind()), error.request_id());
-                guard.fail(&error, fingerprint(&self.job.body), clock::now(), clock::random());
+                let now = clock::now();
+                guard.fail(&error, fingerprint(&self.job.body), now, clock::random());
+                self.client.tell_state(now);
                 Err(error)
             }
         }

@@ -52,7 +52,9 @@ impl OpenStream {
 
     fn ended(&mut self) {
         if let Some(guard) = self.guard.take() {
-            guard.succeed(self.usage.map(|usage| usage.total()), clock::now());
+            let now = clock::now();
+            guard.succeed(self.usage.map(|usage| usage.total()), now);
+            self.client.tell_state(now);
             self.client.metrics.succeeded(self.started.elapsed(), self.usage.as_ref());
         }
     }
@@ -64,7 +66,9 @@ impl OpenStream {
         }
         let error = self.client.describe(error).with_elapsed(self.started.elapsed()).with_attempts(attempts);
         if let Some(guard) = self.guard.take() {
-            guard.fail(&error, self.fingerprint, clock::now(), clock::random());
+            let now = clock::now();
+            guard.fail(&error, self.fingerprint, now, clock::random());
+            self.client.tell_state(now);
             self.client.metrics.failed(self.usage.as_ref());
         }
         error

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::Settings;
 use crate::clock::Instant;
-use crate::lane::breaker::{Breaker, BreakerRules, Pass};
+use crate::lane::breaker::{Breaker, BreakerRules, BreakerState, Pass};
 use crate::lane::condition::Condition;
 use crate::lane::cool_down::CoolDownRules;
 use crate::lane::guard::Held;
@@ -170,6 +170,13 @@ impl Endpoint {
     #[must_use]
     pub fn in_flight(&self) -> u32 {
         self.state().limiter.in_flight
+    }
+
+    /// What its circuit breaker does.
+    #[must_use]
+    pub fn breaker(&self, now: Instant) -> BreakerState {
+        let state = self.state();
+        state.breaker.state(&state.rules.breaker, now).0
     }
 
     /// Ends when something changes that could let a waiting call in before its date: a call ends, a limit is raised. It

@@ -47,6 +47,7 @@ pub use self::proxy::ProxyEnv;
 pub use self::safety::{check_key_over_plain_http, redirect_error, secret_header};
 use self::tls::Tls;
 use crate::settings::{Settings, Timers};
+use crate::telemetry::PoolGauges;
 
 /// The most headers of an answer.
 const MAX_HEADERS: usize = 100;
@@ -55,7 +56,8 @@ const MAX_STREAMS: usize = 100;
 
 /// A pool of connections with one set of TLS, proxy and limit settings. A clone is the same pool.
 ///
-/// Needs a tokio runtime with timers and I/O. Connections end with the runtime they were opened on.
+/// Needs a tokio runtime with timers and I/O. Each runtime that uses it has connections of its own, up to
+/// `max_connections` to a host; they end with the runtime.
 #[derive(Clone)]
 pub struct Transport(Arc<Inner>);
 
@@ -161,6 +163,7 @@ impl Transport {
             opened: AtomicU64::new(0),
             reused: AtomicU64::new(0),
             resent: AtomicU64::new(0),
+            gauges: PoolGauges::default(),
         };
         let proxies = Proxies::new(settings.proxy.as_deref(), env)?;
         Ok(Self(Arc::new(Inner {

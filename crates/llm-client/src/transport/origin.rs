@@ -1,4 +1,4 @@
-//! Scheme, host and port of a request: what connections are shared by.
+//! Scheme, host and port of a request: what connections are shared by, within one runtime.
 
 use std::fmt;
 use std::hash::Hasher;
@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::uri::{self, Authority, PathAndQuery, Scheme, Uri};
 use http::{HeaderValue, header};
 use llm_types::{Error, ErrorKind};
+use tokio::runtime::{Handle, Id};
 
 /// Where connections lead. `Display` is `scheme://host:port`.
 #[derive(Clone)]
@@ -20,17 +21,24 @@ struct Inner {
     shown: String,
 }
 
-/// What tells origins apart.
+/// What tells the owners of connections apart. The runtime is one of them: it drives the connections that were opened on
+/// it, so that a call from another one would wait for ever while it stands still (which it does while a blocking call
+/// is made from its only thread), and find them dead when it has ended.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     https: bool,
     authority: Authority,
+    runtime: Option<Id>,
 }
 
 impl Key {
     /// The key of a URL that may not be one of ours. Good for finding what [`checked`](Self::checked) let in.
     pub(super) fn of(uri: &Uri) -> Option<Self> {
-        Some(Self { https: uri.scheme() == Some(&Scheme::HTTPS), authority: uri.authority()?.clone() })
+        Some(Self {
+            https: uri.scheme() == Some(&Scheme::HTTPS),
+            authority: uri.authority()?.clone(),
+            runtime: Handle::try_current().ok().map(|runtime| runtime.id()),
+        })
     }
 
     /// # Errors

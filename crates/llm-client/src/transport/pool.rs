@@ -25,6 +25,7 @@ use super::origin::Origin;
 use super::proxy::Proxy;
 use super::{Limits, MAX_STREAMS};
 use crate::clock::{self, Instant};
+use crate::telemetry::{Connections, LastTold, PoolGauges};
 
 /// What all hosts of a transport have in common.
 pub(super) struct Common {
@@ -33,6 +34,7 @@ pub(super) struct Common {
     pub(super) opened: AtomicU64,
     pub(super) reused: AtomicU64,
     pub(super) resent: AtomicU64,
+    pub(super) gauges: PoolGauges,
 }
 
 /// The connections to one host.
@@ -66,6 +68,8 @@ struct State {
     sweeping: bool,
     sweeper: Option<AbortHandle>,
     closed: bool,
+    /// The numbers that stand in the figures.
+    told: LastTold,
 }
 
 /// An HTTP/2 connection in the pool.
@@ -148,6 +152,14 @@ impl State {
         }
     }
 
+    fn connections(&self) -> Connections {
+        Connections {
+            idle: self.idle.len() + self.shared.iter().filter(|shared| shared.streams == 0).count(),
+            in_use: self.in_use,
+            waiting: self.waiting.len(),
+        }
+    }
+
     /// A place on an HTTP/2 connection; the first with room is filled before the next.
     fn stream(&mut self, only: Option<u64>) -> Option<(Http2, u64)> {
         let room = |shared: &&mut Shared| {
@@ -182,6 +194,7 @@ impl Host {
             sweeping: false,
             sweeper: None,
             closed: false,
+            told: LastTold::default(),
         };
         Arc::new(Self { origin, proxy, common, state: Mutex::new(state) })
     }
@@ -191,12 +204,22 @@ impl Host {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets the lock go, and puts what has changed into the figures.
+    fn release(&self, mut state: MutexGuard<'_, State>) {
+        let now = state.connections();
+        let change = state.told.replace(now);
+        drop(state);
+        if let Some((before, now)) = change {
+            self.common.gauges.change(before, now);
+        }
+    }
+
     /// Changes the state, opens what is then wanted, and lets go of what the change threw away.
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut State) -> Trash) {
         let mut state = self.lock();
         let mut trash = change(&mut state);
         let orders = self.orders(&mut state, &mut trash);
-        drop(state);
+        self.release(state);
         drop(trash);
         self.carry_out(orders);
     }
@@ -232,7 +255,7 @@ impl Host {
             while let Some((conn, since)) = state.idle.pop() {
                 if !conn.is_closed() && now.saturating_duration_since(since) < self.common.limits.pool_idle {
                     state.in_use += 1;
-                    drop(state);
+                    self.release(state);
                     drop(trash);
                     self.common.reused.fetch_add(1, Relaxed);
                     return Ok(Asked::Now(Lease::new(Arc::clone(self), Conn::Http1(conn), true)));
@@ -240,7 +263,7 @@ impl Host {
                 trash.push(Conn::Http1(conn));
             }
             if let Some((conn, id)) = state.stream(None) {
-                drop(state);
+                self.release(state);
                 drop(trash);
                 self.common.reused.fetch_add(1, Relaxed);
                 return Ok(Asked::Now(Lease::new(Arc::clone(self), Conn::Http2 { conn, id }, true)));
@@ -258,7 +281,7 @@ impl Host {
         }
         let orders = self.orders(&mut state, &mut trash);
         let queued = orders.is_empty() && state.dials.len() < state.wanted();
-        drop(state);
+        self.release(state);
         drop(trash);
         self.carry_out(orders);
         Ok(Asked::Later(Ticket { host: Arc::clone(self), number, from, queued }))

@@ -11,7 +11,8 @@ use llm_client::dialect::Dialect;
 use llm_client::lane::{DeclaredLimits, RateLimit};
 use llm_client::transport::Endpoint;
 use llm_provider::{
-    KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider, catalogue,
+    Clients, KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider,
+    catalogue,
 };
 use llm_types::{Error, ErrorKind, Extra};
 
@@ -30,9 +31,9 @@ use crate::registry::Manager;
 pub(super) struct Built {
     pub(super) manager: Manager,
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
+    pub(super) key_pools: HashSet<String>,
     /// The providers with more to them than one address.
     pub(super) sites: HashMap<String, Arc<ConfiguredProvider>>,
-    pub(super) key_pools: HashSet<String>,
 }
 
 /// Where requests go, in whose format, with which keys.
@@ -65,9 +66,9 @@ struct Builder<'a> {
     /// Where the user would write a key.
     file: String,
     set_by: HashMap<String, Vec<SetBy>>,
-    sites: HashMap<String, Arc<ConfiguredProvider>>,
     limits: Vec<LimitEntry>,
     key_pools: RefCell<HashSet<String>>,
+    sites: HashMap<String, Arc<ConfiguredProvider>>,
 }
 
 pub(super) fn build(
@@ -89,9 +90,9 @@ pub(super) fn build(
         shared,
         file,
         set_by: HashMap::new(),
-        sites: HashMap::new(),
         limits,
         key_pools: RefCell::default(),
+        sites: HashMap::new(),
     };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
     for entry in providers {
@@ -118,7 +119,7 @@ pub(super) fn build(
         groups::resolve(&manager, &model.value, &model.place)?;
     }
     let key_pools = builder.key_pools.into_inner();
-    Ok(Built { manager, set_by: builder.set_by, sites: builder.sites, key_pools })
+    Ok(Built { manager, set_by: builder.set_by, key_pools, sites: builder.sites })
 }
 
 impl Builder<'_> {
@@ -206,9 +207,17 @@ impl Builder<'_> {
             }
         };
         let shared = self.shared.clone();
-        let headers = entry.headers;
-        let provider = Arc::new(ConfiguredProvider { base, models, endpoints, own, limits, headers, shared });
-        self.sites.insert(entry.name, provider.clone());
+        let provider = Arc::new(ConfiguredProvider {
+            base,
+            models,
+            endpoints,
+            own,
+            limits,
+            headers: entry.headers,
+            shared,
+            clients: Clients::new(),
+        });
+        self.sites.insert(entry.name.clone(), provider.clone());
         Ok(provider)
     }
 

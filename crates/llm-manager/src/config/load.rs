@@ -175,8 +175,8 @@ pub(super) fn load_config(
     if let Some((name, _)) = &default {
         built.manager.set_default_model(name);
     }
-    let (outside, set_by) = (Outside::read(sources), built.set_by);
-    let (sites, key_pools) = (built.sites, built.key_pools);
+    let (outside, set_by, sites) = (Outside::read(sources), built.set_by, built.sites);
+    let key_pools = built.key_pools;
     let manager = built.manager;
     Ok(Loaded {
         manager,

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use llm_client::clock::{self, Instant};
 use llm_client::driver::{Driven, NotBefore, drive};
+use llm_client::telemetry::{Asked, CallSpan};
 use llm_client::{Admission, Call, ChatStream, Health};
 use llm_types::{
     ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, ModelInfo, Timing,
@@ -39,13 +40,16 @@ impl Group {
         request: &ChatRequest,
         call: &Call,
     ) -> Result<ChatResponse, Error> {
-        let driven = self.run(Work::Chat(request), call).await?;
-        let Reply::Chat(mut response) = driven.answer else { return Err(mixed_up()) };
-        let total = driven.started.elapsed();
-        self.metrics.succeeded(total, response.usage.as_ref());
-        response.attempts = driven.attempts;
-        response.timing = Timing { total, waited: driven.waited, first_content: None };
-        Ok(*response)
+        let span = CallSpan::begin(&self.observer, Asked::Chat(request), call);
+        let driven = span.around(self.run(Work::Chat(request), call)).await;
+        span.answered(driven.and_then(|driven| {
+            let Reply::Chat(mut response) = driven.answer else { return Err(mixed_up()) };
+            let total = driven.started.elapsed();
+            self.metrics.succeeded(total, response.usage.as_ref());
+            response.attempts = driven.attempts;
+            response.timing = Timing { total, waited: driven.waited, first_content: None };
+            Ok(*response)
+        }))
     }
 
     pub(crate) async fn chat_stream(
@@ -53,10 +57,13 @@ impl Group {
         request: &ChatRequest,
         call: &Call,
     ) -> Result<ChatStream, Error> {
-        let driven = self.run(Work::Stream(request), call).await?;
-        let Reply::Stream(events, ahead, seat) = driven.answer else { return Err(mixed_up()) };
-        let stream = SeatedStream::new(events, ahead, seat, driven.started);
-        Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
+        let span = CallSpan::begin(&self.observer, Asked::Stream(request), call);
+        let driven = span.around(self.run(Work::Stream(request), call)).await;
+        span.streaming(driven.and_then(|driven| {
+            let Reply::Stream(events, ahead, seat) = driven.answer else { return Err(mixed_up()) };
+            let stream = SeatedStream::new(events, ahead, seat, driven.started);
+            Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
+        }))
     }
 
     pub(crate) async fn embed(
@@ -64,11 +71,14 @@ impl Group {
         request: &EmbeddingRequest,
         call: &Call,
     ) -> Result<EmbeddingResponse, Error> {
-        let driven = self.run(Work::Embed(request), call).await?;
-        let Reply::Embeddings(mut response) = driven.answer else { return Err(mixed_up()) };
-        self.metrics.succeeded(driven.started.elapsed(), response.usage.as_ref());
-        response.attempts = driven.attempts;
-        Ok(*response)
+        let span = CallSpan::begin(&self.observer, Asked::Embeddings(request), call);
+        let driven = span.around(self.run(Work::Embed(request), call)).await;
+        span.embedded(driven.and_then(|driven| {
+            let Reply::Embeddings(mut response) = driven.answer else { return Err(mixed_up()) };
+            self.metrics.succeeded(driven.started.elapsed(), response.usage.as_ref());
+            response.attempts = driven.attempts;
+            Ok(*response)
+        }))
     }
 
     /// What the members list, each name once, in the members' order. One that fails is passed over while another answers.

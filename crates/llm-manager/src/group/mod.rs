@@ -14,6 +14,7 @@ use futures_util::FutureExt as _;
 use llm_client::clock::Instant;
 use llm_client::driver::{Block, NotBefore, Queue};
 use llm_client::lane::{AdmitOptions, Cost, EndpointId, Lanes, Registry};
+use llm_client::telemetry::Observer;
 use llm_client::{Metrics, ModelClient, Settings};
 use llm_types::{Capabilities, Error, ErrorKind};
 use tokio::sync::Notify;
@@ -62,6 +63,8 @@ pub(crate) struct Group {
     released: Arc<Notify>,
     pub(crate) metrics: Metrics,
     pub(crate) capabilities: Capabilities,
+    /// Who makes its calls, for traces and figures.
+    observer: Observer,
     available: AtomicBool,
     closed: AtomicBool,
 }
@@ -100,6 +103,10 @@ impl Group {
             cap: cap(&id, &parts.settings, &registry),
             state: Mutex::new(State { turn: 0, members: vec![Condition::default(); slots.len()] }),
             capabilities: common(slots.iter().map(|slot| slot.client.capabilities())),
+            observer: {
+                let (provider, model) = id.split_once('/').unwrap_or((what, &id));
+                Observer::new(provider, model)
+            },
             id,
             slots,
             strategy: parts.strategy,

@@ -3,6 +3,7 @@
 use llm_client::dialect::{ReasoningForm, Replay, ReplayField, ReplayWhen, Setting, SystemRole, TokenLimit};
 
 use super::*;
+use crate::provider::{ModelConfig, Provider as _};
 
 mod fixtures;
 

@@ -40,6 +40,10 @@ pub(crate) fn run(args: &BatchRun, term: &Arc<Term>) -> Result<Exit, Failure> {
     let connections = args.concurrency.max(llm_client::Settings::default().max_connections);
     let session = Session::with_defaults(&args.model, &[("max_connections", connections.to_string())], term)?;
     drop(inside);
+    #[cfg(feature = "prometheus")]
+    if let Some(address) = args.metrics_addr {
+        runtime.block_on(crate::exporter::start(address, term))?;
+    }
     let result = runtime.block_on(drive(args, input, &output, &session, term));
     runtime.shutdown_background();
     result

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 
 use super::{Host, Shared, State, Trash, closed};
 use crate::clock::{self, Instant};
+use crate::telemetry::Connections;
 use crate::transport::PoolStats;
 use crate::transport::lease::Conn;
 
@@ -45,9 +46,10 @@ impl Host {
     pub(in crate::transport) fn count(&self, stats: &mut PoolStats) {
         let state = self.lock();
         stats.open += state.open;
-        stats.idle += state.idle.len() + state.shared.iter().filter(|shared| shared.streams == 0).count();
-        stats.in_use += state.in_use;
-        stats.waiting += state.waiting.len();
+        let Connections { idle, in_use, waiting } = state.connections();
+        stats.idle += idle;
+        stats.in_use += in_use;
+        stats.waiting += waiting;
     }
 
     /// Whether nothing is left that would miss it.

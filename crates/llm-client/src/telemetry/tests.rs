@@ -1,0 +1,1 @@
+//! Spans and figures as a subscriber and a recorder see them.

@@ -1,0 +1,141 @@
+//! How a client is put together: its address, its keys, its row.
+
+use std::sync::Arc;
+
+use llm_client::clock;
+use llm_client::transport::Endpoint;
+use llm_client::{HttpClient, ModelClient};
+use llm_types::{Error, ErrorKind, Secret};
+
+use super::SpecProvider;
+use crate::catalogue;
+use crate::provider::{ModelConfig, Provider as _};
+use crate::spec::ProviderSpec;
+
+impl SpecProvider {
+    /// The client of a model: the one that is kept, where the model is what its name stands for, and one of its own where
+    /// it differs. `at` is an address known only now.
+    pub(crate) fn create_at(
+        &self,
+        model: &ModelConfig,
+        at: Option<&dyn Fn() -> Result<String, Error>>,
+    ) -> Result<Arc<dyn ModelClient>, Error> {
+        self.check_model(model)?;
+        let configured = self.model(&model.name);
+        let usual = configured.map_or_else(|| *model == ModelConfig::new(&model.name), |own| own == model);
+        if !usual {
+            return Ok(Arc::new(self.make(model, at)?));
+        }
+        self.clients.shared_http(&model.name, configured.is_some(), || self.make(model, at))
+    }
+
+    /// The one place where a client over HTTP is put together.
+    pub(crate) fn make(
+        &self,
+        model: &ModelConfig,
+        at: Option<&dyn Fn() -> Result<String, Error>>,
+    ) -> Result<HttpClient, Error> {
+        let named = |e: Error| e.with_model(&self.name, &model.name);
+        let given = match at {
+            Some(at) if model.base_url.is_none() => Some(at()?),
+            _ => None,
+        };
+        let Some(base_url) = model.base_url.as_deref().or(given.as_deref()).or(self.base_url.as_deref())
+        else {
+            let message = format!("{} needs a base URL", self.name);
+            return Err(named(
+                Error::new(ErrorKind::Config, message)
+                    .with_hint("give it with --base-url, or as base_url in the configuration"),
+            ));
+        };
+        let address = Endpoint::parse(base_url).map_err(|e| match self.address_variable {
+            Some(variable) if model.base_url.is_none() => {
+                let message = format!("{variable}: {}", e.message());
+                named(e.with_message(message))
+            }
+            _ => named(e),
+        })?;
+        let keys = self.keys_for(model, &address).map_err(named)?;
+        self.connect(base_url, &address, model, keys).map_err(named)
+    }
+
+    /// The row that an address is spoken to by: this provider's, unless that is the one for any server and the address
+    /// tells more.
+    fn row_at(&self, address: &Endpoint) -> &'static ProviderSpec {
+        let any = self.spec.name == catalogue::COMPATIBLE.name;
+        catalogue::at(address).filter(|_| any).unwrap_or(self.spec)
+    }
+
+    fn connect(
+        &self,
+        base_url: &str,
+        address: &Endpoint,
+        model: &ModelConfig,
+        keys: Vec<Secret>,
+    ) -> Result<HttpClient, Error> {
+        let settings = model.settings.clone().unwrap_or_else(|| self.settings.clone());
+        let row = self.row_at(address);
+        let mut builder = HttpClient::builder(base_url, model.wire())
+            .provider(&self.name)
+            .dialect(self.dialect)
+            .transport(self.shared.transport(&settings)?)
+            .registry(self.shared.lanes().clone())
+            .settings(settings)
+            .headers(model.headers.clone())
+            .extra(model.extra.clone())
+            .capabilities(row.capabilities.clone());
+        for (name, declared) in &self.limits {
+            builder = builder.shared_limit(self.shared.lanes().update_limit(name, *declared, clock::now()));
+        }
+        builder = match self.keys.identity() {
+            // The provider's own keys share the calls of all its models.
+            Some(identity) if model.keys.is_none() && !keys.is_empty() => {
+                builder.key_pool(self.shared.key_pool(&self.name, identity, keys)?)
+            }
+            _ => builder.keys(keys),
+        };
+        if self.dialect == row.dialect {
+            builder = builder.quirks(row.quirks_at(address, model.wire()));
+        }
+        if model.name != model.wire() {
+            builder = builder.name(&model.name);
+        }
+        builder.build()
+    }
+
+    pub(super) fn keys_for(&self, model: &ModelConfig, address: &Endpoint) -> Result<Vec<Secret>, Error> {
+        if let Some(keys) = &model.keys {
+            return Ok(keys.clone());
+        }
+        let foreign = model.base_url.as_deref().is_some_and(|url| !self.shares_keys_with(url));
+        // A server that asks for none gets no key over an open line just because a variable is set.
+        let settings = model.settings.as_ref().unwrap_or(&self.settings);
+        let overheard = !address.is_https() && !address.is_loopback() && !settings.allow_http;
+        let spared = overheard && self.keys.is_ambient() && !self.spec.key_required;
+        let keys = if foreign || spared { Vec::new() } else { self.keys.read()? };
+        if keys.is_empty() && self.spec.key_required && self.spec.owns(address) {
+            return Err(self.no_key());
+        }
+        Ok(keys)
+    }
+
+    fn no_key(&self) -> Error {
+        let advice = match (&self.key_advice, self.spec.key_env) {
+            (Some(advice), _) => advice.clone(),
+            (None, []) => "give it one".to_owned(),
+            (None, names) => format!("set {}", names.join(" or ")),
+        };
+        Error::new(ErrorKind::Authentication, format!("no key for {}: {advice}", self.name))
+    }
+
+    /// Refuses a model that cannot be there.
+    pub(crate) fn check_model(&self, model: &ModelConfig) -> Result<(), Error> {
+        let (only, wire) = (self.spec.only_models, model.wire());
+        if only.is_empty() || only.contains(&wire) {
+            return Ok(());
+        }
+        let known: Vec<String> = only.iter().map(|known| format!("{}/{known}", self.name)).collect();
+        let message = format!("{} has no model `{wire}`; there is {}", self.name, known.join(", "));
+        Err(Error::new(ErrorKind::ModelNotFound, message).with_model(&self.name, &model.name))
+    }
+}

@@ -1,0 +1,7 @@
+//! Providers over real sockets, against the scripted server.
+#![cfg(test)]
+#![forbid(unsafe_code)]
+
+mod endpoint;
+mod limits;
+mod models;
