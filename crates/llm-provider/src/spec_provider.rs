@@ -197,10 +197,10 @@ impl SpecProvider {
 
     /// A limit that its clients share with everybody who names it, over the same [`Shared`]. The last values count.
     #[must_use]
-    pub fn with_limit(self, name: impl Into<String>, declared: DeclaredLimits) -> Self {
-        let mut provider = self.anew();
-        provider.limits.push((name.into(), declared));
-        provider
+    pub fn with_limit(mut self, name: impl Into<String>, declared: DeclaredLimits) -> Self {
+        self.limits.push((name.into(), declared));
+        self.clients = Arc::default();
+        self
     }
 
     /// Connections, key pools and the state of endpoints, shared with other providers. Without it the clients of this

@@ -16,7 +16,7 @@ use llm_provider::{
 };
 use llm_types::{Error, ErrorKind, Extra};
 
-use super::groups::{self, Groups};
+use super::groups::Groups;
 use super::keys::{self, KeyEntry};
 use super::layers::{Layers, SetBy};
 use super::load::Sources;
@@ -25,6 +25,8 @@ use super::schema::{
     ProviderEntry, Setting,
 };
 use super::site::{Balanced, ConfiguredProvider, Own, Site};
+use super::spending::{Budgeting, Spending};
+use crate::Budgets;
 use crate::registry::Manager;
 
 /// A manager, and who set what in it.
@@ -77,6 +79,7 @@ pub(super) fn build(
     layers: &Layers,
     user_config: Option<&Path>,
     shared: Arc<Shared>,
+    purse: &Arc<Budgets>,
     warnings: &mut Vec<String>,
 ) -> Result<Built, Error> {
     let manager = Manager::new();
@@ -95,16 +98,26 @@ pub(super) fn build(
         sites: HashMap::new(),
     };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
+    let prices = providers.iter().flat_map(|provider| {
+        let price =
+            |model: &ModelEntry| Some((format!("{}/{}", provider.name, model.name), model.price.clone()?));
+        provider.models.iter().filter_map(price)
+    });
+    let spending = Arc::new(Spending::new(prices.collect()));
+    // A client without budgets is not wrapped.
+    let budgeted = |provider: Arc<dyn Provider>| -> Arc<dyn Provider> {
+        if budgets.is_empty() { provider } else { Arc::new(Budgeting::new(provider, spending.clone())) }
+    };
     for entry in providers {
-        manager.register_provider(builder.configured(entry, warnings)?)?;
+        manager.register_provider(budgeted(builder.configured(entry, warnings)?))?;
     }
-    let groups = builder.groups(pools, chains)?;
+    let groups = builder.groups(pools, chains, spending.clone())?;
     groups.register(&manager)?;
     for row in catalogue::all() {
         if !configured.iter().any(|name| name == row.name)
             && let Some(provider) = builder.built_in(row)?
         {
-            manager.register_provider(provider)?;
+            manager.register_provider(budgeted(provider))?;
         }
     }
     for alias in &aliases {
@@ -115,9 +128,8 @@ pub(super) fn build(
         builder.check_alias(&manager, alias)?;
     }
     groups.link(&manager)?;
-    for model in budgets.iter().flat_map(|budget| &budget.models) {
-        groups::resolve(&manager, &model.value, &model.place)?;
-    }
+    // The last step: it takes limits over that may be in use.
+    spending.link(&manager, &budgets, purse)?;
     let key_pools = builder.key_pools.into_inner();
     Ok(Built { manager, set_by: builder.set_by, key_pools, sites: builder.sites })
 }
@@ -343,7 +355,7 @@ impl Builder<'_> {
                     )
                 })
                 .collect::<Result<_, _>>()?;
-            return Ok(Own::Many(balanced(sites, &model.balance, whole)));
+            return Ok(Own::Many(Box::new(balanced(sites, &model.balance, whole))));
         }
         // A key that was given for the provider's address stays with that.
         let moved = model.base_url.as_ref().map(|url| base.clone().with_base_url(&url.value));
@@ -433,7 +445,12 @@ impl Builder<'_> {
     }
 
     /// `[pools]` and `[chains]`.
-    fn groups(&self, pools: Vec<PoolEntry>, chains: Vec<ChainEntry>) -> Result<Arc<Groups>, Error> {
+    fn groups(
+        &self,
+        pools: Vec<PoolEntry>,
+        chains: Vec<ChainEntry>,
+        spending: Arc<Spending>,
+    ) -> Result<Arc<Groups>, Error> {
         let (top, _) = self.layers.over(&[&self.top], "the settings")?;
         let settings = |own: &[Setting], whose: String| self.capped(top.clone(), own, &whose);
         let pools = pools
@@ -446,7 +463,7 @@ impl Builder<'_> {
             .map(|chain| Ok((settings(&chain.settings, format!("chain/{}", chain.name))?, chain)))
             .map(|pair| pair.map(|(settings, chain)| (chain, settings)))
             .collect::<Result<_, Error>>()?;
-        Ok(Groups::new(pools, chains, self.shared.clone()))
+        Ok(Groups::new(pools, chains, self.shared.clone(), spending))
     }
 
     /// A pool is often named like the model that its members serve: the bare name is the pool's then.

@@ -16,6 +16,7 @@ use super::outside::Outside;
 use super::schema::{Config, Setting};
 use super::seeds::SeedKind;
 use super::site::ConfiguredProvider;
+use crate::Budgets;
 use crate::registry::Manager;
 
 /// Starts a server on the loopback and gives its base URL.
@@ -48,6 +49,8 @@ pub struct Sources<'a> {
     pub loopback: Option<Arc<StartServer>>,
     /// The connections and the state of endpoints, keys and limits of an earlier load ([`Loaded::shared`]), to go on with.
     pub shared: Option<Arc<Shared>>,
+    /// The budgets of an earlier load ([`Loaded::budgets`]), with what was spent.
+    pub budgets: Option<Arc<Budgets>>,
 }
 
 impl<'a> Sources<'a> {
@@ -65,6 +68,7 @@ impl<'a> Sources<'a> {
             trust_project: false,
             loopback: None,
             shared: None,
+            budgets: None,
         }
     }
 }
@@ -109,6 +113,7 @@ pub struct Loaded {
     pub(super) default: Option<(String, String)>,
     /// The key pools that this configuration may fill.
     pub(super) key_pools: HashSet<String>,
+    budgets: Arc<Budgets>,
 }
 
 impl Loaded {
@@ -117,6 +122,12 @@ impl Loaded {
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// What the budgets of the files have spent, for the next load of this process ([`Sources::budgets`]) and for reports.
+    #[must_use]
+    pub fn budgets(&self) -> &Arc<Budgets> {
+        &self.budgets
     }
 
     /// Lets a running manager take this configuration over in one step: see [`Manager::reload`]. Both have to stand on
@@ -170,8 +181,16 @@ pub(super) fn load_config(
     let top = config.settings.clone();
     let outline = outline::Reader { layers: &layers, env: sources.env }.outline(&config);
     let shared = sources.shared.clone().unwrap_or_else(|| Arc::new(Shared::new(sources.env)));
-    let built =
-        build::build(config, sources, &layers, user_config.as_deref(), shared.clone(), &mut warnings)?;
+    let budgets = sources.budgets.clone().unwrap_or_default();
+    let built = build::build(
+        config,
+        sources,
+        &layers,
+        user_config.as_deref(),
+        shared.clone(),
+        &budgets,
+        &mut warnings,
+    )?;
     if let Some((name, _)) = &default {
         built.manager.set_default_model(name);
     }
@@ -193,6 +212,7 @@ pub(super) fn load_config(
         sites,
         default,
         key_pools,
+        budgets,
     })
 }
 

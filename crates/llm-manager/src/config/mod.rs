@@ -32,6 +32,7 @@ mod schema;
 mod search;
 mod seeds;
 mod site;
+mod spending;
 mod tree;
 
 pub use self::choose::Choice;

@@ -36,7 +36,7 @@ pub(super) enum Own {
     /// One address.
     One(Box<Site>),
     /// Several.
-    Many(Balanced),
+    Many(Box<Balanced>),
 }
 
 /// Endpoints and the choice between them.

@@ -10,6 +10,7 @@ mod groups;
 mod life;
 mod pool;
 mod registry;
+mod reload;
 mod schema;
 mod scripted;
 mod seeds;

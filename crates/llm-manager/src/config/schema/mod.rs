@@ -11,7 +11,7 @@ use llm_types::Error;
 
 pub(super) use self::groups::{Balance, ChainEntry, MemberEntry, PoolEntry};
 pub(super) use self::provider::{EndpointEntry, ModelEntry, ProviderEntry};
-pub(super) use self::rules::{BudgetEntry, LimitEntry};
+pub(super) use self::rules::{BudgetEntry, LimitEntry, Per};
 pub(super) use self::values::{Located, Setting, resolve};
 use self::values::{guarded, merge_settings, named, settings_of, with_settings};
 use super::reader::{Entry, Place, Section, Source};

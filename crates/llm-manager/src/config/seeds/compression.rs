@@ -79,8 +79,8 @@ pub(super) fn read(
         carry.lost(&entry, "connections are made when they are first needed; it has no effect");
     }
     carry.finish(&mut section);
-    let mut config = Config::default();
-    config.default = Some(Located { value: format!("{CLOUD}/{wire}"), place: place.clone() });
+    let default = Some(Located { value: format!("{CLOUD}/{wire}"), place: place.clone() });
+    let mut config = Config { default, ..Config::default() };
     config.providers.push(found);
     others(&mut top, &mut carry);
     ollama(&mut config, set("OLLAMA_ENDPOINT"), &place)?;
