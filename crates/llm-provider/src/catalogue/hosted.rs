@@ -35,6 +35,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             token_limit: TokenLimit::MaxTokens,
             reasoning: ReasoningForm::Thinking { effort: true },
             efforts: LOW_HIGH_MAX,
+            thinks_unforced_only: true,
             replay: Replay { when: ReplayWhen::WithTools, field: ReplayField::ReasoningContent },
             system_role: SystemRole::System,
             schema: SchemaLevel::JsonObject,
