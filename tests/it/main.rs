@@ -11,4 +11,5 @@
 
 mod cli;
 mod client;
+mod pools;
 mod telemetry;

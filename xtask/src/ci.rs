@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Command, Outcome, args::Args, crash, integration, outside, run, test, tidy};
+use crate::{Command, Outcome, args::Args, crash, drill, integration, outside, run, test, tidy};
 
 pub(crate) const COMMAND: Command = Command {
     name: "ci",
-    about: "Run every check: format, lints, tests, docs, features, dependencies, tidy, packages outside, short crash and end-to-end runs",
+    about: "Run every check: format, lints, tests, docs, features, dependencies, tidy, a package outside, short drill, crash and end-to-end runs",
     usage: "ci\n\n  Goes on after a failed step, prints each step's time, and ends with a summary.\n  One target folder and one set of features: tests, crash and integration share a build, lints and docs another.",
     run,
 };
@@ -14,12 +14,13 @@ pub(crate) const COMMAND: Command = Command {
 /// One step: its name, what it runs, and whether it needs the build of the `test` step.
 type Step = (&'static str, fn() -> Outcome, bool);
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     ("format", format, false),
     ("tidy", tidy::check, false),
     ("lints", lints, false),
     ("tests", || test::whole(&[]), false),
     ("integration", integration::quick, true),
+    ("drill", drill::quick, true),
     ("outside", outside::check, false),
     ("crash", crash::quick, true),
     ("docs", docs, false),

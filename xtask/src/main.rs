@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod ci;
 mod crash;
+mod drill;
 mod integration;
 mod outside;
 mod process;
@@ -31,12 +32,13 @@ struct Command {
     run: fn(Args) -> Outcome,
 }
 
-const COMMANDS: [&Command; 7] = [
+const COMMANDS: [&Command; 8] = [
     &ci::COMMAND,
     &test::COMMAND,
     &tidy::COMMAND,
     &integration::COMMAND,
     &outside::COMMAND,
+    &drill::COMMAND,
     &crash::COMMAND,
     &bench::COMMAND,
 ];

@@ -182,8 +182,8 @@ impl CounterFn for Cell {
         self.push(f64::from(u32::try_from(value).unwrap()));
     }
 
-    fn absolute(&self, _: u64) {
-        unimplemented!("nothing counts that way");
+    fn absolute(&self, value: u64) {
+        *self.0.lock().unwrap() = vec![f64::from(u32::try_from(value).unwrap())];
     }
 }
 

@@ -1,12 +1,14 @@
 //! From the schema to a manager: which row of the catalogue, which address, which keys, which settings.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use llm_client::Settings;
 use llm_client::dialect::Dialect;
+use llm_client::lane::{DeclaredLimits, RateLimit};
 use llm_client::transport::Endpoint;
 use llm_provider::{
     KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider, catalogue,
@@ -18,7 +20,8 @@ use super::keys::{self, KeyEntry};
 use super::layers::{Layers, SetBy};
 use super::load::Sources;
 use super::schema::{
-    Alias, Balance, ChainEntry, Config, EndpointEntry, Located, ModelEntry, PoolEntry, ProviderEntry, Setting,
+    Alias, Balance, ChainEntry, Config, EndpointEntry, LimitEntry, Located, ModelEntry, PoolEntry,
+    ProviderEntry, Setting,
 };
 use super::site::{Balanced, ConfiguredProvider, Own, Site};
 use crate::registry::Manager;
@@ -27,6 +30,7 @@ use crate::registry::Manager;
 pub(super) struct Built {
     pub(super) manager: Manager,
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
+    pub(super) key_pools: HashSet<String>,
 }
 
 /// Where requests go, in whose format, with which keys.
@@ -47,6 +51,9 @@ fn is_cap(key: &str) -> bool {
     ["max_concurrent_calls", "requests_per_minute", "tokens_per_minute"].contains(&key)
 }
 
+/// How the identities of all keys begin that a configuration gives, so that a reload can tell them from a service's own.
+pub(super) const CONFIGURED: &str = "configured: ";
+
 /// The builder's surroundings.
 struct Builder<'a> {
     sources: &'a Sources<'a>,
@@ -56,6 +63,8 @@ struct Builder<'a> {
     /// Where the user would write a key.
     file: String,
     set_by: HashMap<String, Vec<SetBy>>,
+    limits: Vec<LimitEntry>,
+    key_pools: RefCell<HashSet<String>>,
 }
 
 pub(super) fn build(
@@ -69,8 +78,17 @@ pub(super) fn build(
     let manager = Manager::new();
     let file = user_config.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
     config.check()?;
-    let Config { settings: top, aliases, providers, pools, chains, budgets, .. } = config;
-    let mut builder = Builder { sources, layers, top, shared, file, set_by: HashMap::new() };
+    let Config { settings: top, aliases, providers, pools, chains, budgets, limits, .. } = config;
+    let mut builder = Builder {
+        sources,
+        layers,
+        top,
+        shared,
+        file,
+        set_by: HashMap::new(),
+        limits,
+        key_pools: RefCell::default(),
+    };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
     for entry in providers {
         manager.register_provider(builder.configured(entry, warnings)?)?;
@@ -95,7 +113,7 @@ pub(super) fn build(
     for model in budgets.iter().flat_map(|budget| &budget.models) {
         groups::resolve(&manager, &model.value, &model.place)?;
     }
-    Ok(Built { manager, set_by: builder.set_by })
+    Ok(Built { manager, set_by: builder.set_by, key_pools: builder.key_pools.into_inner() })
 }
 
 impl Builder<'_> {
@@ -141,7 +159,7 @@ impl Builder<'_> {
             identity: entry.name.clone(),
         };
         let base = match self.spot(&entry, &spot, warnings)? {
-            Some(base) => base.with_settings(settings),
+            Some(base) => self.limited(base, entry.limit.as_ref()).with_settings(settings),
             // Every model may have an address of its own.
             None if !entry.models.is_empty() && entry.models.iter().all(ModelEntry::has_address) => {
                 SpecProvider::new(&catalogue::COMPATIBLE_ROW)
@@ -156,8 +174,13 @@ impl Builder<'_> {
             }
         };
         let models = self.models(&entry, Some(&base))?;
+        let limits: HashMap<String, (String, DeclaredLimits)> = entry
+            .models
+            .iter()
+            .filter_map(|model| Some((model.name.clone(), self.limit(model.limit.as_ref()?)?)))
+            .collect();
         let plain = entry.endpoints.is_empty() && entry.models.iter().all(|model| !model.is_own());
-        if plain && entry.headers.is_empty() {
+        if plain && limits.is_empty() && entry.headers.is_empty() {
             return Ok(Arc::new(base.with_models(models)));
         }
         let mut own = HashMap::new();
@@ -178,7 +201,35 @@ impl Builder<'_> {
             }
         };
         let shared = self.shared.clone();
-        Ok(Arc::new(ConfiguredProvider { base, models, endpoints, own, shared }))
+        Ok(Arc::new(ConfiguredProvider {
+            base,
+            models,
+            endpoints,
+            own,
+            limits,
+            headers: entry.headers,
+            shared,
+        }))
+    }
+
+    /// The declared limit of this name; that it is there was checked.
+    fn limit(&self, name: &Located<String>) -> Option<(String, DeclaredLimits)> {
+        let entry = self.limits.iter().find(|limit| limit.name == name.value)?;
+        let rate =
+            |per_minute: Option<u32>, burst| per_minute.map(|per_minute| RateLimit { per_minute, burst });
+        let declared = DeclaredLimits {
+            max_concurrent_calls: entry.max_concurrent_calls,
+            requests: rate(entry.requests_per_minute, entry.requests_burst),
+            tokens: rate(entry.tokens_per_minute, entry.tokens_burst),
+        };
+        Some((entry.name.clone(), declared))
+    }
+
+    fn limited(&self, provider: SpecProvider, name: Option<&Located<String>>) -> SpecProvider {
+        match name.and_then(|name| self.limit(name)) {
+            Some((name, declared)) => provider.with_limit(name, declared),
+            None => provider,
+        }
     }
 
     /// One address of a provider, with its keys; `None` where nobody says where it is.
@@ -219,7 +270,10 @@ impl Builder<'_> {
         let variable = row.key_from(self.sources.env).filter(|_| by_name.is_some());
         let identity = |supply: KeySupply| {
             let address = provider.address().unwrap_or_default();
-            supply.with_identity(format!("{} at {address}", spot.identity))
+            let identity = format!("{CONFIGURED}{} at {address}", spot.identity);
+            // As the provider names its pools.
+            self.key_pools.borrow_mut().insert(format!("{} ({identity})", entry.name));
+            supply.with_identity(identity)
         };
         let supply = match (keys, variable) {
             // The user wrote which variable it is, or that there is no key.
@@ -296,6 +350,7 @@ impl Builder<'_> {
         let needs =
             || model.place.error(format_args!("{}/{} needs base_url: where is it?", entry.name, model.name));
         let provider = self.spot(entry, &spot, warnings)?.ok_or_else(needs)?;
+        let provider = self.limited(provider, entry.limit.as_ref());
         Ok(Own::One(Box::new(Site {
             provider,
             model: None,
@@ -330,6 +385,7 @@ impl Builder<'_> {
         };
         let needs = || endpoint.place.error("this endpoint has no address");
         let provider = self.spot(entry, &spot, warnings)?.ok_or_else(needs)?;
+        let provider = self.limited(self.limited(provider, entry.limit.as_ref()), endpoint.limit.as_ref());
         // Found here, with a place, and not when the first client is made.
         let whose = format!("{}{list}[{at}]", entry.name);
         self.layers.over(&[&self.top, &entry.settings, &endpoint.settings], &whose)?;

@@ -1,6 +1,6 @@
 //! Reads what there is to read and builds a manager from it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub struct Sources<'a> {
     /// Starts the server behind the `mock` provider; without it there is no such provider. Called once, when the first
     /// client of it is made.
     pub loopback: Option<Arc<StartServer>>,
+    /// The connections and the state of endpoints, keys and limits of an earlier load ([`Loaded::shared`]), to go on with.
+    pub shared: Option<Arc<Shared>>,
 }
 
 impl<'a> Sources<'a> {
@@ -59,6 +61,7 @@ impl<'a> Sources<'a> {
             home: None,
             trust_project: false,
             loopback: None,
+            shared: None,
         }
     }
 }
@@ -97,6 +100,30 @@ pub struct Loaded {
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
     /// The default of the files, with its place.
     pub(super) default: Option<(String, String)>,
+    /// The key pools that this configuration may fill.
+    pub(super) key_pools: HashSet<String>,
+}
+
+impl Loaded {
+    /// The connections and the state of endpoints, keys and limits, for the next load of this process
+    /// ([`Sources::shared`]).
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Lets a running manager take this configuration over in one step: see [`Manager::reload`]. Both have to stand on
+    /// the same [`shared`](Self::shared). Breakers, cool-downs and what was learned stay; limits hold at once; keys that
+    /// are in the files no more are not used any more, not even by a call that is between two attempts.
+    ///
+    /// Gives the errors of models that were in use and cannot be made any more.
+    pub fn take_over(&self, running: &Manager) -> Vec<Error> {
+        let errors = running.reload(&self.manager);
+        let lanes = self.shared.lanes();
+        lanes.revoke_keys(|id| id.contains(build::CONFIGURED) && !self.key_pools.contains(id));
+        lanes.sweep();
+        errors
+    }
 }
 
 /// Reads the configuration and builds the manager. Nothing is sent, and no key's file is opened.
@@ -123,13 +150,13 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
     let default = config.default.as_ref().map(|default| (default.value.clone(), default.place.to_string()));
     let (_, settings) = layers.over(&[&config.settings], "the settings")?;
     let top = config.settings.clone();
-    let shared = Arc::new(Shared::new(sources.env));
+    let shared = sources.shared.clone().unwrap_or_else(|| Arc::new(Shared::new(sources.env)));
     let built =
         build::build(config, sources, &layers, user_config.as_deref(), shared.clone(), &mut warnings)?;
     if let Some((name, _)) = &default {
         built.manager.set_default_model(name);
     }
-    let (outside, set_by) = (Outside::read(sources), built.set_by);
+    let (outside, set_by, key_pools) = (Outside::read(sources), built.set_by, built.key_pools);
     let manager = built.manager;
     Ok(Loaded {
         manager,
@@ -143,6 +170,7 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
         shared,
         set_by,
         default,
+        key_pools,
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use llm_client::lane::DeclaredLimits;
 use llm_client::transport::Endpoint;
 use llm_client::{ModelClient, Settings};
 use llm_provider::{ModelConfig, Provider, ProviderSpec, Shared, SpecProvider};
@@ -21,6 +22,10 @@ pub(super) struct ConfiguredProvider {
     pub(super) endpoints: Option<Balanced>,
     /// Models that differ, by name.
     pub(super) own: HashMap<String, Own>,
+    /// Shared limits of models' own, by model.
+    pub(super) limits: HashMap<String, (String, DeclaredLimits)>,
+    /// What goes along with models that are not listed.
+    pub(super) headers: HeaderMap,
     pub(super) shared: Arc<Shared>,
 }
 
@@ -61,7 +66,12 @@ pub(super) struct Site {
 
 impl Site {
     /// The client of a model here.
-    fn client(&self, model: &ModelConfig, of: &Settings) -> Result<Arc<dyn ModelClient>, Error> {
+    fn client(
+        &self,
+        model: &ModelConfig,
+        of: &Settings,
+        limit: Option<&(String, DeclaredLimits)>,
+    ) -> Result<Arc<dyn ModelClient>, Error> {
         let mut model = model.clone();
         let mut settings = model.settings.take().unwrap_or_else(|| of.clone());
         for (key, value) in &self.settings {
@@ -78,7 +88,16 @@ impl Site {
             model.extra.insert(name, value.to_owned());
         }
         model.headers.extend(self.headers.clone());
-        self.provider.create_client(&model)
+        limited(&self.provider, limit).create_client(&model)
+    }
+}
+
+/// The provider, with one more limit on its clients.
+fn limited(provider: &SpecProvider, limit: Option<&(String, DeclaredLimits)>) -> SpecProvider {
+    let provider = provider.clone();
+    match limit {
+        Some((name, declared)) => provider.with_limit(name, *declared),
+        None => provider,
     }
 }
 
@@ -86,7 +105,7 @@ impl ConfiguredProvider {
     fn pool(&self, balanced: &Balanced, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
         let of = model.settings.as_ref().unwrap_or(&balanced.settings);
         if let [only] = &balanced.sites[..] {
-            return only.client(model, of);
+            return only.client(model, of, self.limits.get(&model.name));
         }
         let mut pool = Pool::builder(format!("{}/{}", self.name(), model.name))
             .fallback(balanced.fallback)
@@ -96,7 +115,7 @@ impl ConfiguredProvider {
             pool = pool.strategy(strategy);
         }
         for site in &balanced.sites {
-            let client = site.client(model, of)?;
+            let client = site.client(model, of, self.limits.get(&model.name))?;
             pool = pool.member(Member::new(client).weight(site.weight).priority(site.priority));
         }
         Ok(Arc::new(pool.build()?))
@@ -124,13 +143,22 @@ impl Provider for ConfiguredProvider {
     }
 
     fn create_client(&self, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
+        let limit = self.limits.get(&model.name);
         if self.is_moved(model) {
-            return self.base.create_client(model);
+            return limited(&self.base, limit).create_client(model);
         }
+        let unlisted;
+        let model = match self.model(&model.name) {
+            None => {
+                unlisted = ModelConfig { headers: self.headers.clone(), ..model.clone() };
+                &unlisted
+            }
+            Some(_) => model,
+        };
         match (self.own.get(&model.name), &self.endpoints) {
-            (Some(Own::One(site)), _) => site.client(model, &Settings::default()),
+            (Some(Own::One(site)), _) => site.client(model, &Settings::default(), limit),
             (Some(Own::Many(balanced)), _) | (None, Some(balanced)) => self.pool(balanced, model),
-            (None, None) => self.base.create_client(model),
+            (None, None) => limited(&self.base, limit).create_client(model),
         }
     }
 
