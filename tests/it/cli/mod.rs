@@ -2,9 +2,13 @@
 
 mod ask;
 mod batch;
+mod config;
+mod docs;
 mod errors;
 mod harness;
+mod keys;
 mod metrics;
+mod origin;
 mod other;
 mod signals;
 mod terminal;
