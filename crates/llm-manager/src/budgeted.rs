@@ -53,7 +53,7 @@ use self::budget::{Refusal, unknown_price};
 use self::estimate::Learned;
 use self::reservation::{Estimate, Refused, Reservation};
 use self::stream::Metered;
-use self::tags::TagBudgets;
+pub use self::tags::TagBudgets;
 
 /// When a driven call is to ask again: nobody knows when the others settle.
 const SOON: Duration = Duration::from_millis(250);
@@ -63,7 +63,7 @@ pub struct Budgeted {
     client: Arc<dyn ModelClient>,
     price: Option<Arc<Price>>,
     budgets: Vec<Arc<Budget>>,
-    tags: Vec<TagBudgets>,
+    tags: Vec<Arc<TagBudgets>>,
     learned: Arc<Learned>,
 }
 
@@ -73,7 +73,7 @@ pub struct BudgetedBuilder {
     client: Arc<dyn ModelClient>,
     price: Option<Price>,
     budgets: Vec<Arc<Budget>>,
-    tags: Vec<TagBudgets>,
+    tags: Vec<Arc<TagBudgets>>,
 }
 
 impl BudgetedBuilder {
@@ -94,7 +94,13 @@ impl BudgetedBuilder {
     /// A budget of its own for each value of this tag ([`Call::tags`]). At most `most` values have one of their own, those
     /// after them share one; a call without the tag draws from none.
     pub fn per_tag(mut self, tag: impl Into<String>, limits: BudgetLimits, most: usize) -> Self {
-        self.tags.push(TagBudgets::new(tag.into(), limits, most));
+        self.tags.push(Arc::new(TagBudgets::new(tag.into(), limits, most)));
+        self
+    }
+
+    /// The budgets of a tag's values, shared with others ([`Budgets::update_tag`]).
+    pub fn tag_budgets(mut self, tags: Arc<TagBudgets>) -> Self {
+        self.tags.push(tags);
         self
     }
 
@@ -155,7 +161,7 @@ impl Budgeted {
     #[must_use]
     pub fn snapshot(&self) -> Vec<BudgetState> {
         let own = self.budgets.iter().map(|budget| budget.state());
-        own.chain(self.tags.iter().flat_map(TagBudgets::states)).collect()
+        own.chain(self.tags.iter().flat_map(|tags| tags.states())).collect()
     }
 
     /// Draws from every budget of this call, and says how long that had to wait for other calls to settle.

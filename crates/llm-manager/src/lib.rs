@@ -41,7 +41,9 @@ mod view;
 
 pub use crate::aggregator::{Aggregator, AggregatorBuilder, Cause};
 pub use crate::balance::Strategy;
-pub use crate::budgeted::{Budget, BudgetLimits, BudgetState, Budgeted, BudgetedBuilder, Budgets, Spend};
+pub use crate::budgeted::{
+    Budget, BudgetLimits, BudgetState, Budgeted, BudgetedBuilder, Budgets, Spend, TagBudgets,
+};
 pub use crate::global::{install, manager};
 pub use crate::group::Member;
 pub use crate::pool::{Pool, PoolBuilder, create_router_from_urls};

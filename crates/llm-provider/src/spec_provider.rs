@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use llm_client::dialect::Dialect;
+use llm_client::lane::DeclaredLimits;
 use llm_client::transport::Endpoint;
 use llm_client::{ModelClient, Settings};
 use llm_types::{Error, ErrorKind, Secret};
@@ -38,6 +39,7 @@ pub struct SpecProvider {
     settings: Settings,
     models: Vec<ModelConfig>,
     key_advice: Option<String>,
+    limits: Vec<(String, DeclaredLimits)>,
     shared: Arc<Shared>,
     /// Another provider than before has other clients: every change begins with none.
     clients: Arc<Clients>,
@@ -57,6 +59,7 @@ impl SpecProvider {
             settings: Settings::default(),
             models: Vec::new(),
             key_advice: None,
+            limits: Vec::new(),
             shared: Arc::new(Shared::from_process_env()),
             clients: Arc::default(),
         }
@@ -190,6 +193,14 @@ impl SpecProvider {
     #[must_use]
     pub fn with_key_advice(self, advice: impl Into<String>) -> Self {
         Self { key_advice: Some(advice.into()), ..self.anew() }
+    }
+
+    /// A limit that its clients share with everybody who names it, over the same [`Shared`]. The last values count.
+    #[must_use]
+    pub fn with_limit(mut self, name: impl Into<String>, declared: DeclaredLimits) -> Self {
+        self.limits.push((name.into(), declared));
+        self.clients = Arc::default();
+        self
     }
 
     /// Connections, key pools and the state of endpoints, shared with other providers. Without it the clients of this

@@ -2,9 +2,12 @@
 
 mod ask;
 mod batch;
+mod config;
 mod errors;
 mod harness;
+mod keys;
 mod metrics;
+mod origin;
 mod other;
 mod signals;
 mod terminal;

@@ -9,6 +9,7 @@ use crate::args::{List, Model};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session;
+use crate::table::aligned;
 use crate::term::{Term, safe};
 
 /// Lists models, aliases and providers, and says where keys come from. Nothing is sent.
@@ -135,25 +136,4 @@ fn as_text(loaded: &Loaded) -> String {
         lines.push(format!("No configuration file; yours would be {}", safe::path(own)));
     }
     lines.join("\n") + "\n"
-}
-
-/// Columns as wide as their widest cell, without trailing blanks.
-fn aligned(rows: &[[String; 3]]) -> Vec<String> {
-    let width = |at: usize| {
-        rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let (first, second) = (width(0), width(1));
-    rows.iter().map(|[a, b, c]| format!("{a:<first$}  {b:<second$}  {c}").trim_end().to_owned()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_aligned_by_characters() {
-        let row = |a: &str, b: &str, c: &str| [a.to_owned(), b.to_owned(), c.to_owned()];
-        let rows = [row("zwölf", "x", "default"), row("ten", "", "")];
-        assert_eq!(aligned(&rows), ["zwölf  x  default", "ten"]);
-    }
 }

@@ -163,6 +163,16 @@ impl KeyPool {
             let message = format!("key pool `{}` has no key: it needs at least one", self.id);
             return Err(Error::new(ErrorKind::Config, message));
         }
+        self.replace(wanted);
+        Ok(())
+    }
+
+    /// Takes every key out: none is handed out again, while calls that hold one end as they would.
+    pub fn revoke(&self) {
+        self.replace(Vec::new());
+    }
+
+    fn replace(&self, wanted: Vec<Secret>) {
         let mut keys = self.keys();
         let wanted_set: HashSet<&Secret> = wanted.iter().collect();
         let going: Vec<_> =
@@ -179,7 +189,6 @@ impl KeyPool {
         }
         drop(keys);
         self.changed.notify_waiters();
-        Ok(())
     }
 
     /// Whether these are the pool's keys, in whatever order.

@@ -84,6 +84,12 @@ impl Registry {
         }
     }
 
+    /// Takes every key out of the pools whose name is `gone`, so that nobody uses them any more, not even a call that is
+    /// between two attempts. For after a reload.
+    pub fn revoke_keys(&self, gone: impl Fn(&str) -> bool) {
+        self.pools.iter().filter(|pool| gone(pool.key())).for_each(|pool| pool.revoke());
+    }
+
     /// The shared limit of this name, made at need.
     ///
     /// # Errors

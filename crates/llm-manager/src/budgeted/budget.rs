@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
 use super::reservation::{Amount, Charge};
+use super::tags::TagBudgets;
 
 /// The most that may be spent. [`BudgetLimits::default`] limits nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -280,7 +281,10 @@ impl Spend {
 
 /// Budgets by name, so that several clients, and a reload, find the same one.
 #[derive(Debug, Default)]
-pub struct Budgets(Mutex<BTreeMap<String, Arc<Budget>>>);
+pub struct Budgets {
+    all: Mutex<BTreeMap<String, Arc<Budget>>>,
+    tags: Mutex<BTreeMap<String, Arc<TagBudgets>>>,
+}
 
 impl Budgets {
     /// None yet.
@@ -291,7 +295,7 @@ impl Budgets {
 
     fn all(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Budget>>> {
         // Whole entries come and go: what a panic left behind is true.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The budget of this name, made at need.
@@ -324,15 +328,31 @@ impl Budgets {
         known
     }
 
+    /// Gives the budgets of this name, one for each value of a tag and `most` of them at most, these limits, and makes them
+    /// at need. What is spent stays spent, unless it is another tag's.
+    pub fn update_tag(&self, name: &str, tag: &str, limits: BudgetLimits, most: usize) -> Arc<TagBudgets> {
+        let mut all = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = || Arc::new(TagBudgets::new(tag.to_owned(), limits, most));
+        let known = all.entry(name.to_owned()).or_insert_with(fresh);
+        if known.tag() != tag {
+            *known = fresh();
+        }
+        known.set_limits(limits);
+        Arc::clone(known)
+    }
+
     /// The budget of this name, if there is one.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Arc<Budget>> {
         self.all().get(name).cloned()
     }
 
-    /// Every budget as it stands, in order of name.
+    /// Every budget as it stands, in order of name; those of tags last.
     #[must_use]
     pub fn snapshot(&self) -> Vec<BudgetState> {
-        self.all().values().map(|budget| budget.state()).collect()
+        let mut states: Vec<_> = self.all().values().map(|budget| budget.state()).collect();
+        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+        states.extend(tags.values().flat_map(|tags| tags.states()));
+        states
     }
 }

@@ -10,7 +10,7 @@ use super::budget::{Budget, BudgetLimits, BudgetState};
 /// There are at most `most` of them; values beyond that share one, so that neither memory grows without bound nor a new
 /// name gives new money.
 #[derive(Debug)]
-pub(super) struct TagBudgets {
+pub struct TagBudgets {
     tag: String,
     most: usize,
     ledgers: Mutex<Ledgers>,

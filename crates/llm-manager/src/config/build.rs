@@ -1,32 +1,41 @@
 //! From the schema to a manager: which row of the catalogue, which address, which keys, which settings.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use http::HeaderMap;
 use llm_client::Settings;
 use llm_client::dialect::Dialect;
+use llm_client::lane::{DeclaredLimits, RateLimit};
 use llm_client::transport::Endpoint;
 use llm_provider::{
-    KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider, catalogue,
+    Clients, KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider,
+    catalogue,
 };
 use llm_types::{Error, ErrorKind, Extra};
 
-use super::groups::{self, Groups};
+use super::groups::Groups;
 use super::keys::{self, KeyEntry};
 use super::layers::{Layers, SetBy};
 use super::load::Sources;
 use super::schema::{
-    Alias, Balance, ChainEntry, Config, EndpointEntry, Located, ModelEntry, PoolEntry, ProviderEntry, Setting,
+    Alias, Balance, ChainEntry, Config, EndpointEntry, LimitEntry, Located, ModelEntry, PoolEntry,
+    ProviderEntry, Setting,
 };
 use super::site::{Balanced, ConfiguredProvider, Own, Site};
+use super::spending::{Budgeting, Spending};
+use crate::Budgets;
 use crate::registry::Manager;
 
 /// A manager, and who set what in it.
 pub(super) struct Built {
     pub(super) manager: Manager,
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
+    pub(super) key_pools: HashSet<String>,
+    /// The providers with more to them than one address.
+    pub(super) sites: HashMap<String, Arc<ConfiguredProvider>>,
 }
 
 /// Where requests go, in whose format, with which keys.
@@ -47,6 +56,9 @@ fn is_cap(key: &str) -> bool {
     ["max_concurrent_calls", "requests_per_minute", "tokens_per_minute"].contains(&key)
 }
 
+/// How the identities of all keys begin that a configuration gives, so that a reload can tell them from a service's own.
+pub(super) const CONFIGURED: &str = "configured: ";
+
 /// The builder's surroundings.
 struct Builder<'a> {
     sources: &'a Sources<'a>,
@@ -56,6 +68,9 @@ struct Builder<'a> {
     /// Where the user would write a key.
     file: String,
     set_by: HashMap<String, Vec<SetBy>>,
+    limits: Vec<LimitEntry>,
+    key_pools: RefCell<HashSet<String>>,
+    sites: HashMap<String, Arc<ConfiguredProvider>>,
 }
 
 pub(super) fn build(
@@ -64,24 +79,45 @@ pub(super) fn build(
     layers: &Layers,
     user_config: Option<&Path>,
     shared: Arc<Shared>,
+    purse: &Arc<Budgets>,
     warnings: &mut Vec<String>,
 ) -> Result<Built, Error> {
     let manager = Manager::new();
     let file = user_config.map_or_else(|| "the configuration".to_owned(), |path| path.display().to_string());
     config.check()?;
-    let Config { settings: top, aliases, providers, pools, chains, budgets, .. } = config;
-    let mut builder = Builder { sources, layers, top, shared, file, set_by: HashMap::new() };
+    let Config { settings: top, aliases, providers, pools, chains, budgets, limits, .. } = config;
+    let mut builder = Builder {
+        sources,
+        layers,
+        top,
+        shared,
+        file,
+        set_by: HashMap::new(),
+        limits,
+        key_pools: RefCell::default(),
+        sites: HashMap::new(),
+    };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
+    let prices = providers.iter().flat_map(|provider| {
+        let price =
+            |model: &ModelEntry| Some((format!("{}/{}", provider.name, model.name), model.price.clone()?));
+        provider.models.iter().filter_map(price)
+    });
+    let spending = Arc::new(Spending::new(prices.collect()));
+    // A client without budgets is not wrapped.
+    let budgeted = |provider: Arc<dyn Provider>| -> Arc<dyn Provider> {
+        if budgets.is_empty() { provider } else { Arc::new(Budgeting::new(provider, spending.clone())) }
+    };
     for entry in providers {
-        manager.register_provider(builder.configured(entry, warnings)?)?;
+        manager.register_provider(budgeted(builder.configured(entry, warnings)?))?;
     }
-    let groups = builder.groups(pools, chains)?;
+    let groups = builder.groups(pools, chains, spending.clone())?;
     groups.register(&manager)?;
     for row in catalogue::all() {
         if !configured.iter().any(|name| name == row.name)
             && let Some(provider) = builder.built_in(row)?
         {
-            manager.register_provider(provider)?;
+            manager.register_provider(budgeted(provider))?;
         }
     }
     for alias in &aliases {
@@ -92,10 +128,10 @@ pub(super) fn build(
         builder.check_alias(&manager, alias)?;
     }
     groups.link(&manager)?;
-    for model in budgets.iter().flat_map(|budget| &budget.models) {
-        groups::resolve(&manager, &model.value, &model.place)?;
-    }
-    Ok(Built { manager, set_by: builder.set_by })
+    // The last step: it takes limits over that may be in use.
+    spending.link(&manager, &budgets, purse)?;
+    let key_pools = builder.key_pools.into_inner();
+    Ok(Built { manager, set_by: builder.set_by, key_pools, sites: builder.sites })
 }
 
 impl Builder<'_> {
@@ -141,7 +177,7 @@ impl Builder<'_> {
             identity: entry.name.clone(),
         };
         let base = match self.spot(&entry, &spot, warnings)? {
-            Some(base) => base.with_settings(settings),
+            Some(base) => self.limited(base, entry.limit.as_ref()).with_settings(settings),
             // Every model may have an address of its own.
             None if !entry.models.is_empty() && entry.models.iter().all(ModelEntry::has_address) => {
                 SpecProvider::new(&catalogue::COMPATIBLE_ROW)
@@ -156,8 +192,13 @@ impl Builder<'_> {
             }
         };
         let models = self.models(&entry, Some(&base))?;
+        let limits: HashMap<String, (String, DeclaredLimits)> = entry
+            .models
+            .iter()
+            .filter_map(|model| Some((model.name.clone(), self.limit(model.limit.as_ref()?)?)))
+            .collect();
         let plain = entry.endpoints.is_empty() && entry.models.iter().all(|model| !model.is_own());
-        if plain && entry.headers.is_empty() {
+        if plain && limits.is_empty() && entry.headers.is_empty() {
             return Ok(Arc::new(base.with_models(models)));
         }
         let mut own = HashMap::new();
@@ -178,7 +219,38 @@ impl Builder<'_> {
             }
         };
         let shared = self.shared.clone();
-        Ok(Arc::new(ConfiguredProvider { base, models, endpoints, own, shared }))
+        let provider = Arc::new(ConfiguredProvider {
+            base,
+            models,
+            endpoints,
+            own,
+            limits,
+            headers: entry.headers,
+            shared,
+            clients: Clients::new(),
+        });
+        self.sites.insert(entry.name.clone(), provider.clone());
+        Ok(provider)
+    }
+
+    /// The declared limit of this name; that it is there was checked.
+    fn limit(&self, name: &Located<String>) -> Option<(String, DeclaredLimits)> {
+        let entry = self.limits.iter().find(|limit| limit.name == name.value)?;
+        let rate =
+            |per_minute: Option<u32>, burst| per_minute.map(|per_minute| RateLimit { per_minute, burst });
+        let declared = DeclaredLimits {
+            max_concurrent_calls: entry.max_concurrent_calls,
+            requests: rate(entry.requests_per_minute, entry.requests_burst),
+            tokens: rate(entry.tokens_per_minute, entry.tokens_burst),
+        };
+        Some((entry.name.clone(), declared))
+    }
+
+    fn limited(&self, provider: SpecProvider, name: Option<&Located<String>>) -> SpecProvider {
+        match name.and_then(|name| self.limit(name)) {
+            Some((name, declared)) => provider.with_limit(name, declared),
+            None => provider,
+        }
     }
 
     /// One address of a provider, with its keys; `None` where nobody says where it is.
@@ -216,10 +288,14 @@ impl Builder<'_> {
             (None, None) => {}
         }
         let keys = spot.keys.map(<[KeyEntry]>::to_vec);
-        let variable = row.key_from(self.sources.env).filter(|_| by_name.is_some());
+        let stored = entry.stored_first && keys.is_some();
+        let variable = row.key_from(self.sources.env).filter(|_| by_name.is_some() && !stored);
         let identity = |supply: KeySupply| {
             let address = provider.address().unwrap_or_default();
-            supply.with_identity(format!("{} at {address}", spot.identity))
+            let identity = format!("{CONFIGURED}{} at {address}", spot.identity);
+            // As the provider names its pools.
+            self.key_pools.borrow_mut().insert(format!("{} ({identity})", entry.name));
+            supply.with_identity(identity)
         };
         let supply = match (keys, variable) {
             // The user wrote which variable it is, or that there is no key.
@@ -279,7 +355,7 @@ impl Builder<'_> {
                     )
                 })
                 .collect::<Result<_, _>>()?;
-            return Ok(Own::Many(balanced(sites, &model.balance, whole)));
+            return Ok(Own::Many(Box::new(balanced(sites, &model.balance, whole))));
         }
         // A key that was given for the provider's address stays with that.
         let moved = model.base_url.as_ref().map(|url| base.clone().with_base_url(&url.value));
@@ -296,6 +372,7 @@ impl Builder<'_> {
         let needs =
             || model.place.error(format_args!("{}/{} needs base_url: where is it?", entry.name, model.name));
         let provider = self.spot(entry, &spot, warnings)?.ok_or_else(needs)?;
+        let provider = self.limited(provider, entry.limit.as_ref());
         Ok(Own::One(Box::new(Site {
             provider,
             model: None,
@@ -330,6 +407,7 @@ impl Builder<'_> {
         };
         let needs = || endpoint.place.error("this endpoint has no address");
         let provider = self.spot(entry, &spot, warnings)?.ok_or_else(needs)?;
+        let provider = self.limited(self.limited(provider, entry.limit.as_ref()), endpoint.limit.as_ref());
         // Found here, with a place, and not when the first client is made.
         let whose = format!("{}{list}[{at}]", entry.name);
         self.layers.over(&[&self.top, &entry.settings, &endpoint.settings], &whose)?;
@@ -367,7 +445,12 @@ impl Builder<'_> {
     }
 
     /// `[pools]` and `[chains]`.
-    fn groups(&self, pools: Vec<PoolEntry>, chains: Vec<ChainEntry>) -> Result<Arc<Groups>, Error> {
+    fn groups(
+        &self,
+        pools: Vec<PoolEntry>,
+        chains: Vec<ChainEntry>,
+        spending: Arc<Spending>,
+    ) -> Result<Arc<Groups>, Error> {
         let (top, _) = self.layers.over(&[&self.top], "the settings")?;
         let settings = |own: &[Setting], whose: String| self.capped(top.clone(), own, &whose);
         let pools = pools
@@ -380,7 +463,7 @@ impl Builder<'_> {
             .map(|chain| Ok((settings(&chain.settings, format!("chain/{}", chain.name))?, chain)))
             .map(|pair| pair.map(|(settings, chain)| (chain, settings)))
             .collect::<Result<_, Error>>()?;
-        Ok(Groups::new(pools, chains, self.shared.clone()))
+        Ok(Groups::new(pools, chains, self.shared.clone(), spending))
     }
 
     /// A pool is often named like the model that its members serve: the bare name is the pool's then.

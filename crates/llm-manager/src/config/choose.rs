@@ -300,7 +300,7 @@ impl Loaded {
         Ok(Aim { provider: Arc::new(provider), model, key_by: key.map(|key| key.by.to_owned()) })
     }
 
-    fn set_by(&self, provider: &str, model: &str) -> Vec<SetBy> {
+    pub(super) fn set_by(&self, provider: &str, model: &str) -> Vec<SetBy> {
         let of = |name: &str| self.set_by.get(name).cloned();
         of(&format!("{provider}/{model}")).or_else(|| of(provider)).unwrap_or_else(|| self.settings.clone())
     }

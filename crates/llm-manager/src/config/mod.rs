@@ -15,22 +15,35 @@
 
 mod build;
 mod choose;
+mod default_line;
 mod edit;
 mod files;
 mod formats;
 mod groups;
+mod key_line;
 mod keys;
 mod layers;
 mod load;
+mod outline;
 mod outside;
+mod places;
 mod reader;
 mod schema;
+mod search;
+mod seeds;
 mod site;
+mod spending;
 mod tree;
 
 pub use self::choose::Choice;
-pub use self::edit::{with_default, write};
+pub use self::default_line::with_default_as;
+pub use self::edit::{create_new, with_default, write};
 pub use self::files::user_config;
-pub use self::keys::{keyring_key, remove_keyring_key, set_keyring_key};
+pub use self::key_line::{Kept, with_key_line, without_key_line};
+pub use self::keys::{KeyForm, KeyState, KeyView, keyring_key, remove_keyring_key, set_keyring_key};
 pub use self::layers::SetBy;
 pub use self::load::{Loaded, Sources, StartServer, load};
+pub use self::outline::{ModelOutline, Outline, PlaceOutline, ProviderOutline, Said, Table};
+pub use self::places::{KeyClient, Target};
+pub use self::search::{Candidate, Role, search};
+pub use self::seeds::{SeedKind, load_seed, load_seed_text};

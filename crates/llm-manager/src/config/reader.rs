@@ -208,6 +208,23 @@ impl Section {
         self.entries.iter().map(|entry| &*entry.key)
     }
 
+    /// Whether nothing is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What is left, in the order of the file.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Puts a value in place of one that stands here, or beside the others. Messages call it by `full`.
+    pub(super) fn put(&mut self, key: &str, full: String, value: Value) {
+        let place = self.place.clone();
+        self.entries.retain(|entry| entry.key != key);
+        self.entries.push(Entry { key: key.to_owned(), full, place, value });
+    }
+
     /// Looks at an entry without taking it.
     pub(super) fn peek(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key == key)

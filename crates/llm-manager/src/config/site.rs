@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use llm_client::lane::DeclaredLimits;
 use llm_client::transport::Endpoint;
 use llm_client::{ModelClient, Settings};
-use llm_provider::{ModelConfig, Provider, ProviderSpec, Shared, SpecProvider};
+use llm_provider::{Clients, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider};
 use llm_types::{Error, Extra};
 
 use crate::{Member, Pool, Strategy};
@@ -21,7 +22,12 @@ pub(super) struct ConfiguredProvider {
     pub(super) endpoints: Option<Balanced>,
     /// Models that differ, by name.
     pub(super) own: HashMap<String, Own>,
+    /// Shared limits of models' own, by model.
+    pub(super) limits: HashMap<String, (String, DeclaredLimits)>,
+    /// What goes along with models that are not listed.
+    pub(super) headers: HeaderMap,
     pub(super) shared: Arc<Shared>,
+    pub(super) clients: Clients,
 }
 
 /// Where one model's requests go.
@@ -30,7 +36,7 @@ pub(super) enum Own {
     /// One address.
     One(Box<Site>),
     /// Several.
-    Many(Balanced),
+    Many(Box<Balanced>),
 }
 
 /// Endpoints and the choice between them.
@@ -61,7 +67,12 @@ pub(super) struct Site {
 
 impl Site {
     /// The client of a model here.
-    fn client(&self, model: &ModelConfig, of: &Settings) -> Result<Arc<dyn ModelClient>, Error> {
+    fn client(
+        &self,
+        model: &ModelConfig,
+        of: &Settings,
+        limit: Option<&(String, DeclaredLimits)>,
+    ) -> Result<Arc<dyn ModelClient>, Error> {
         let mut model = model.clone();
         let mut settings = model.settings.take().unwrap_or_else(|| of.clone());
         for (key, value) in &self.settings {
@@ -78,7 +89,16 @@ impl Site {
             model.extra.insert(name, value.to_owned());
         }
         model.headers.extend(self.headers.clone());
-        self.provider.create_client(&model)
+        limited(&self.provider, limit).create_client(&model)
+    }
+}
+
+/// The provider, with one more limit on its clients.
+fn limited(provider: &SpecProvider, limit: Option<&(String, DeclaredLimits)>) -> SpecProvider {
+    let provider = provider.clone();
+    match limit {
+        Some((name, declared)) => provider.with_limit(name, *declared),
+        None => provider,
     }
 }
 
@@ -86,7 +106,7 @@ impl ConfiguredProvider {
     fn pool(&self, balanced: &Balanced, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
         let of = model.settings.as_ref().unwrap_or(&balanced.settings);
         if let [only] = &balanced.sites[..] {
-            return only.client(model, of);
+            return only.client(model, of, self.limits.get(&model.name));
         }
         let mut pool = Pool::builder(format!("{}/{}", self.name(), model.name))
             .fallback(balanced.fallback)
@@ -96,10 +116,22 @@ impl ConfiguredProvider {
             pool = pool.strategy(strategy);
         }
         for site in &balanced.sites {
-            let client = site.client(model, of)?;
+            let client = site.client(model, of, self.limits.get(&model.name))?;
             pool = pool.member(Member::new(client).weight(site.weight).priority(site.priority));
         }
         Ok(Arc::new(pool.build()?))
+    }
+
+    fn make(&self, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
+        let limit = self.limits.get(&model.name);
+        if self.is_moved(model) {
+            return limited(&self.base, limit).create_client(model);
+        }
+        match (self.own.get(&model.name), &self.endpoints) {
+            (Some(Own::One(site)), _) => site.client(model, &Settings::default(), limit),
+            (Some(Own::Many(balanced)), _) | (None, Some(balanced)) => self.pool(balanced, model),
+            (None, None) => limited(&self.base, limit).create_client(model),
+        }
     }
 
     /// Whether somebody outside the files wants this model at another address.
@@ -124,14 +156,15 @@ impl Provider for ConfiguredProvider {
     }
 
     fn create_client(&self, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
-        if self.is_moved(model) {
-            return self.base.create_client(model);
+        match self.model(&model.name) {
+            Some(own) if own == model => self.clients.shared(&model.name, || self.make(model)),
+            Some(_) => self.make(model),
+            None => self.make(&ModelConfig { headers: self.headers.clone(), ..model.clone() }),
         }
-        match (self.own.get(&model.name), &self.endpoints) {
-            (Some(Own::One(site)), _) => site.client(model, &Settings::default()),
-            (Some(Own::Many(balanced)), _) | (None, Some(balanced)) => self.pool(balanced, model),
-            (None, None) => self.base.create_client(model),
-        }
+    }
+
+    fn clients(&self) -> Option<&Clients> {
+        Some(&self.clients)
     }
 
     fn spec(&self) -> Option<&'static ProviderSpec> {
@@ -179,6 +212,7 @@ impl Provider for ConfiguredProvider {
     }
 
     fn close(&self) {
+        self.clients.forget();
         self.base.close();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use llm_client::clock;
 use llm_client::transport::Endpoint;
 use llm_client::{HttpClient, ModelClient};
 use llm_types::{Error, ErrorKind, Secret};
@@ -83,6 +84,9 @@ impl SpecProvider {
             .headers(model.headers.clone())
             .extra(model.extra.clone())
             .capabilities(row.capabilities.clone());
+        for (name, declared) in &self.limits {
+            builder = builder.shared_limit(self.shared.lanes().update_limit(name, *declared, clock::now()));
+        }
         builder = match self.keys.identity() {
             // The provider's own keys share the calls of all its models.
             Some(identity) if model.keys.is_none() && !keys.is_empty() => {

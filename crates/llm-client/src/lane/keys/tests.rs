@@ -185,3 +185,14 @@ async fn whoever_waits_hears_of_keys_put_back_to_work() {
         tokio::time::timeout(std::time::Duration::from_secs(1), changed).await.expect("woken");
     }
 }
+
+#[test]
+fn a_revoked_pool_hands_out_nothing() {
+    let pool = KeyPool::new("p", vec![Secret::new("one")]).unwrap();
+    let held = pool.checkout().unwrap();
+    pool.revoke();
+    assert!(pool.checkout().is_none() && pool.is_empty());
+    drop(held);
+    pool.update(vec![Secret::new("one")]).unwrap();
+    assert!(pool.checkout().is_some());
+}

@@ -11,10 +11,11 @@ use llm_types::Error;
 
 pub(super) use self::groups::{Balance, ChainEntry, MemberEntry, PoolEntry};
 pub(super) use self::provider::{EndpointEntry, ModelEntry, ProviderEntry};
-pub(super) use self::rules::{BudgetEntry, LimitEntry};
+pub(super) use self::rules::{BudgetEntry, LimitEntry, Per};
 pub(super) use self::values::{Located, Setting, resolve};
 use self::values::{guarded, merge_settings, named, settings_of, with_settings};
 use super::reader::{Entry, Place, Section, Source};
+use super::seeds::SeedKind;
 use crate::names;
 
 /// One file, or several merged by [`over`](Config::over).
@@ -28,6 +29,8 @@ pub(super) struct Config {
     pub(super) chains: Vec<ChainEntry>,
     pub(super) budgets: Vec<BudgetEntry>,
     pub(super) limits: Vec<LimitEntry>,
+    /// What could not be carried over from an older client's file.
+    pub(super) warnings: Vec<String>,
 }
 
 /// A name that stands for another.
@@ -49,6 +52,21 @@ impl Config {
         source.read(|top| Self::of(top, home))
     }
 
+    /// Reads one file of ours or of an older client, known by what stands in it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn read_any(
+        source: &Source,
+        home: Option<&Path>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
+        source.read(|top| match SeedKind::detect(&top) {
+            Some(kind) => kind.read(top, home, env),
+            None => Self::of(top, home),
+        })
+    }
+
     fn of(mut top: Section, home: Option<&Path>) -> Result<Self, Error> {
         let default = top.take("default").map(|entry| named(&entry)).transpose()?;
         let settings = settings_of(&mut top, home)?;
@@ -68,7 +86,17 @@ impl Config {
         let budgets = each(&mut top, "budgets", rules::budget)?;
         let limits = each(&mut top, "limits", rules::limit)?;
         top.finish(&with_settings(TOP))?;
-        Ok(Self { default, settings, aliases, providers, pools, chains, budgets, limits })
+        Ok(Self {
+            default,
+            settings,
+            aliases,
+            providers,
+            pools,
+            chains,
+            budgets,
+            limits,
+            warnings: Vec::new(),
+        })
     }
 
     /// This file's word above another's: the same key at the same level is replaced, the rest is kept. A pool, a chain, a
@@ -88,6 +116,7 @@ impl Config {
         replace(&mut merged.chains, self.chains, |chain| &chain.name);
         replace(&mut merged.budgets, self.budgets, |budget| &budget.name);
         replace(&mut merged.limits, self.limits, |limit| &limit.name);
+        merged.warnings.extend(self.warnings);
         merged
     }
 

@@ -23,6 +23,8 @@ pub(in crate::config) struct ProviderEntry {
     pub(in crate::config) base_url: Option<Located<String>>,
     pub(in crate::config) dialect: Option<Located<Dialect>>,
     pub(in crate::config) keys: Option<Vec<KeyEntry>>,
+    /// Whether a key that stands here goes before the vendor's variable: so it is in older clients' files.
+    pub(in crate::config) stored_first: bool,
     pub(in crate::config) settings: Vec<Setting>,
     pub(in crate::config) headers: HeaderMap,
     pub(in crate::config) limit: Option<Located<String>>,
@@ -108,6 +110,7 @@ pub(super) fn read(name: String, mut section: Section, home: Option<&Path>) -> R
         base_url: section.take("base_url").map(|entry| base_url(&entry)).transpose()?,
         dialect: section.take("dialect").map(|entry| dialect(&entry)).transpose()?,
         keys: keys::take(&mut section, home)?,
+        stored_first: false,
         settings: settings_of(&mut section, home)?,
         headers: headers(&mut section)?,
         limit: section.take("limit").map(|entry| named(&entry)).transpose()?,
@@ -204,6 +207,24 @@ fn endpoint(item: Entry, home: Option<&Path>) -> Result<EndpointEntry, Error> {
 }
 
 impl ProviderEntry {
+    /// A provider of which only the models are to be known.
+    pub(in crate::config) fn of_models(name: String, place: Place) -> Self {
+        Self {
+            name,
+            place,
+            base_url: None,
+            dialect: None,
+            keys: None,
+            stored_first: true,
+            settings: Vec::new(),
+            headers: HeaderMap::new(),
+            limit: None,
+            endpoints: Vec::new(),
+            balance: Balance::default(),
+            models: Vec::new(),
+        }
+    }
+
     /// The keys that stand anywhere below the provider's own.
     pub(in crate::config) fn all_keys(&self) -> impl Iterator<Item = &Vec<KeyEntry>> {
         let inner = self.models.iter().flat_map(|model| &model.endpoints).chain(&self.endpoints);
@@ -308,6 +329,23 @@ impl ModelEntry {
 }
 
 impl EndpointEntry {
+    /// An endpoint of which nothing is said but its address.
+    pub(in crate::config) fn new(place: Place, base_url: Located<String>) -> Self {
+        Self {
+            place,
+            base_url,
+            dialect: None,
+            keys: None,
+            model: None,
+            weight: 1,
+            priority: 0,
+            settings: Vec::new(),
+            extra: Extra::new(),
+            headers: HeaderMap::new(),
+            limit: None,
+        }
+    }
+
     fn needs_trust(&self) -> Option<(&Place, &'static str)> {
         told(&self.place, Some(&self.base_url), self.keys.as_deref(), &self.settings)
     }
