@@ -37,7 +37,7 @@ extra = { top_k = 20 }
         for line in [
             "model = \"local/qwen3-8b\"",
             "sent_as = \"Qwen/Qwen3-8B\"",
-            "fast\" = \"local/qwen3-8b\"",
+            "fast = \"local/qwen3-8b\"",
             "[providers.local.models.qwen3-8b]",
             "idle_timeout_secs = 2.5",
             "api_key = \"…6789\"",
@@ -290,6 +290,10 @@ async fn every_example_in_the_written_file_is_true() {
     let json = llm.run(&["config", "show", "--json", "--config", "examples.toml"]).await.exits(0).json();
     assert_eq!(json["call"]["model"]["value"], "local/qwen3-8b");
     assert_eq!(json["call"]["wire"], "Qwen/Qwen3-8B-Instruct");
+    let list = llm.run(&["list", "--config", "examples.toml"]).await.exits(0).out;
+    for line in ["of farm/qwen3-32b, local/qwen3-8b", "of pool/quick → openai/gpt-5.4"] {
+        assert!(list.contains(line), "`{line}` is missing in: {list}");
+    }
 }
 
 #[tokio::test]

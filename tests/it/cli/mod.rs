@@ -3,6 +3,7 @@
 mod ask;
 mod batch;
 mod config;
+mod docs;
 mod errors;
 mod harness;
 mod keys;

@@ -31,6 +31,8 @@ pub enum Role {
     Project,
     /// The user's own.
     User,
+    /// An older client's, read last.
+    Older,
 }
 
 impl Role {
@@ -42,6 +44,7 @@ impl Role {
             Self::Variable => "LLM_RS_CONFIG",
             Self::Project => "project",
             Self::User => "user",
+            Self::Older => "older",
         }
     }
 }
@@ -74,6 +77,9 @@ pub fn search(sources: &Sources<'_>) -> Result<Vec<Candidate>, Error> {
     add(project.unwrap_or_else(|| sources.cwd.join(format!("{}.toml", files::PROJECT))), Role::Project);
     if let Some(user) = user {
         add(user, Role::User);
+    }
+    if let Some((older, _)) = files::older(&sources.cwd, home) {
+        add(older, Role::Older);
     }
     Ok(found)
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use llm_manager::config::{Loaded, load};
+use llm_manager::config::{Loaded, SeedKind, load};
 use llm_types::{Error, ErrorKind};
 use serde::Serialize;
 
@@ -18,6 +18,8 @@ use crate::term::{Term, safe};
 pub(crate) struct Report {
     /// The file that was named.
     path: Option<PathBuf>,
+    /// The older client whose file it is; null for one of ours.
+    older: Option<&'static str>,
     /// The files that were read.
     read: Vec<PathBuf>,
     ok: bool,
@@ -98,6 +100,7 @@ fn everything(config: Option<PathBuf>) -> Report {
 impl Report {
     fn of(path: Option<PathBuf>, loaded: Result<Loaded, Error>) -> Self {
         let mut report = Self {
+            older: path.as_deref().and_then(SeedKind::of_file).map(SeedKind::as_str),
             path,
             read: Vec::new(),
             ok: true,
@@ -138,7 +141,8 @@ impl Report {
             (true, n) => format!("OK, with {n} warnings"),
             (false, _) => "not usable".to_owned(),
         };
-        let mut text = format!("{name}: {state}\n");
+        let older = self.older.map(|kind| format!(", an older client's file ({kind})")).unwrap_or_default();
+        let mut text = format!("{name}: {state}{older}\n");
         for Finding { message, hint } in &self.errors {
             text.push_str(&format!("  error: {}\n", safe::line(message)));
             if let Some(hint) = hint {

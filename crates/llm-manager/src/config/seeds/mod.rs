@@ -97,6 +97,13 @@ impl SeedKind {
         all(is_model).then_some(Self::Settings)
     }
 
+    /// Whose file this is; `None` for one of ours, and for one that cannot be read.
+    #[must_use]
+    pub fn of_file(path: &Path) -> Option<Self> {
+        let source = files::named(Some(path), Path::new(""), &|_| None).ok()??;
+        Self::detect(&source.document().ok()?)
+    }
+
     /// Reads the whole document.
     pub(super) fn read(
         self,
