@@ -1,26 +1,4 @@
-//! A client with a budget: it keeps what its calls cost, in money and tokens, within limits.
-//!
-//! ```
-//! # async fn example(client: std::sync::Arc<dyn llm_client::ModelClient>) -> Result<(), llm_types::Error> {
-//! use llm_client::ModelClientExt as _;
-//! use llm_manager::{Budget, BudgetLimits, Budgeted};
-//! let job = Budget::new("job", BudgetLimits::money("5.00".parse().expect("an amount")));
-//! let client = Budgeted::builder(client).price("0.15/0.60".parse().expect("a price")).budget(job.clone()).build()?;
-//! println!("{}, for {}", client.ask("What is backpressure?").await?, job.spent().money);
-//! # Ok(()) }
-//! ```
-//!
-//! * Before a call its likely cost is reserved (prompt bytes / 4, and `max_tokens` or what answers took so far); after it the
-//!   real cost is charged. Calls in parallel exceed a limit by no more than their estimates were wrong.
-//! * A call that no longer fits fails with [`ErrorKind::Budget`] and is not sent. One that would fit if calls in flight
-//!   cost less than they may waits for them, first come first served; a driven call is told to come again
-//!   ([`ErrorKind::Unavailable`]).
-//! * What was paid is never lost: an answer is handed out even where it cost more than was left.
-//! * Streams settle at their end; one that breaks or is dropped with what is known of it, failures with their partial usage.
-//! * A model whose price is not known cannot have a limit of money: unknown is not zero.
-//!
-//! It is a wrapper like others: around a client below a pool, each with its own price, all with the same [`Budget`]; or
-//! around the pool, where one price fits all members.
+//! A client with a budget: what its calls may cost is reserved before them and settled after them.
 
 mod budget;
 mod estimate;
@@ -60,7 +38,29 @@ pub use self::tags::TagBudgets;
 /// When a driven call is to ask again: nobody knows when the others settle.
 const SOON: Duration = Duration::from_millis(250);
 
-/// A client whose calls draw from budgets. What is promised stands at [`BudgetedBuilder`].
+/// A client with a budget: it keeps what its calls cost, in money and tokens, within limits.
+///
+/// ```
+/// # async fn example(client: std::sync::Arc<dyn llm_client::ModelClient>) -> Result<(), llm_types::Error> {
+/// use llm_client::ModelClientExt as _;
+/// use llm_manager::{Budget, BudgetLimits, Budgeted};
+/// let job = Budget::new("job", BudgetLimits::money("5.00".parse().expect("an amount")));
+/// let client = Budgeted::builder(client).price("0.15/0.60".parse().expect("a price")).budget(job.clone()).build()?;
+/// println!("{}, for {}", client.ask("What is backpressure?").await?, job.spent().money);
+/// # Ok(()) }
+/// ```
+///
+/// * Before a call its likely cost is reserved (prompt bytes / 4, and `max_tokens` or what answers took so far); after it the
+///   real cost is charged. Calls in parallel exceed a limit by no more than their estimates were wrong.
+/// * A call that no longer fits fails with [`ErrorKind::Budget`] and is not sent. One that would fit if calls in flight
+///   cost less than they may waits for them, first come first served; a driven call is told to come again
+///   ([`ErrorKind::Unavailable`]).
+/// * What was paid is never lost: an answer is handed out even where it cost more than was left.
+/// * Streams settle at their end; one that breaks or is dropped with what is known of it, failures with their partial usage.
+/// * A model whose price is not known cannot have a limit of money: unknown is not zero.
+///
+/// It is a wrapper like others: around a client below a pool, each with its own price, all with the same [`Budget`]; or
+/// around the pool, where one price fits all members.
 pub struct Budgeted {
     client: Arc<dyn ModelClient>,
     price: Option<Arc<Price>>,
