@@ -129,7 +129,8 @@ impl ConfiguredProvider {
         }
         match (self.own.get(&model.name), &self.endpoints) {
             (Some(Own::One(site)), _) => site.client(model, &Settings::default(), limit),
-            (Some(Own::Many(balanced)), _) | (None, Some(balanced)) => self.pool(balanced, model),
+            (Some(Own::Many(balanced)), _) => self.pool(balanced, model),
+            (None, Some(balanced)) => self.pool(balanced, model),
             (None, None) => limited(&self.base, limit).create_client(model),
         }
     }
