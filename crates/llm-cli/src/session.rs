@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use llm_client::{ModelClient, Settings};
 use llm_manager::config::{Choice, Loaded, Sources, load, user_config};
 use llm_mock::{MockConfig, MockServer};
-use llm_types::{Error, ErrorKind};
+use llm_types::{Error, ErrorKind, Price};
 
 use crate::args::Model;
 use crate::exit::Exit;
@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) client: Arc<dyn ModelClient>,
     /// The settings it was made with.
     pub(crate) settings: Settings,
+    /// What the model's tokens cost, where the configuration says so.
+    pub(crate) price: Option<Price>,
 }
 
 impl Session {
@@ -79,7 +81,7 @@ impl Session {
             // They were checked when they were read.
             settings.set(set.key, &set.value).map_err(Error::from)?;
         }
-        Ok(Self { client, settings })
+        Ok(Self { client, settings, price: choice.price.clone() })
     }
 
     /// A call of this client failed.

@@ -55,8 +55,6 @@ use self::reservation::{Estimate, Refused, Reservation};
 use self::stream::Metered;
 pub use self::tags::TagBudgets;
 
-/// A call that does not say how long it may wait waits so long for other calls to settle.
-const BRIEF: Duration = Duration::from_secs(60);
 /// When a driven call is to ask again: nobody knows when the others settle.
 const SOON: Duration = Duration::from_millis(250);
 
@@ -184,13 +182,11 @@ impl Budgeted {
             Err(Refused { refusal: Refusal::Spent(error), .. }) => return Err(self.describe(error)),
             Err(refused) => queued.unwrap_or(refused.at),
         };
-        let cap = match call.wait {
-            _ if call.is_driven() => started,
-            Wait::Never => started,
-            Wait::Brief => clock::after(started, BRIEF),
-            Wait::Patient => clock::after(started, Duration::MAX),
-        };
-        let until = call.deadline.map_or(cap, |deadline| deadline.min(cap));
+        if call.is_driven() || call.wait == Wait::Never {
+            return Err(self.reserved());
+        }
+        // As for a free slot, the wait has no end of its own: the calls in flight have theirs.
+        let until = call.deadline.unwrap_or_else(|| clock::after(started, Duration::MAX));
         let waiting = async {
             loop {
                 let Some(budget) = budgets.get(at) else { return Err(self.reserved()) };
@@ -211,17 +207,13 @@ impl Budgeted {
                 }
             }
         };
-        if until <= started {
-            return Err(self.reserved());
-        }
         match tokio::time::timeout_at(until, waiting).await {
             Ok(reserved) => Ok((reserved?, clock::now().saturating_duration_since(started))),
-            Err(_) if call.deadline.is_some_and(|deadline| deadline <= until) => {
+            Err(_) => {
                 let message =
                     "the calls before it had not settled with its budget before the call's deadline";
                 Err(self.describe(Error::new(ErrorKind::Timeout(Phase::Call), message)))
             }
-            Err(_) => Err(self.reserved()),
         }
     }
 

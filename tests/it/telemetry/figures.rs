@@ -158,3 +158,13 @@ fn rows_and_money_are_counted_where_they_are_known() {
     assert_eq!(figures.sum("llm.batch.rows", &["status=error"]), 1.0);
     assert_eq!(figures.sum("llm.cost.usd.total", &["gen_ai.provider.name=mock"]), 0.75);
 }
+
+#[test]
+fn every_figure_stands_in_the_documentation() {
+    let page = include_str!("../../../docs/observability.md");
+    for metric in llm_client::telemetry::names::METRICS {
+        let kind = format!("{:?}", metric.kind).to_lowercase();
+        let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", metric.name)));
+        assert!(row.is_some_and(|row| row.contains(&kind)), "{}: {row:?}", metric.name);
+    }
+}

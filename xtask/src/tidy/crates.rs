@@ -143,7 +143,7 @@ fn lints_of(path: &str, manifest: &str) -> Option<Finding> {
         return Some(Finding::new(path, 0, message));
     }
     // A user's package knows no workspace.
-    if path.starts_with("examples/") {
+    if path.starts_with("examples/outside/") {
         let message = "this package allows unsafe code; write `unsafe_code = \"forbid\"` under [lints.rust]";
         let forbids = has("[lints.rust]", "unsafe_code=\"forbid\"");
         return (!forbids).then(|| Finding::new(path, 0, message));

@@ -8,7 +8,7 @@ use llm_types::{ChatRequest, EmbeddingRequest, Message, Part, ResponseFormat, To
 use super::reservation::Estimate;
 
 /// Written by a call of which nothing is known.
-const FIRST_OUTPUT: u64 = 1000;
+const FIRST_OUTPUT: u64 = 500;
 /// What vendors add for each message.
 const MESSAGE: u64 = 4;
 /// A picture, a sound or a document: most pictures count less, long documents more.
@@ -105,7 +105,7 @@ mod tests {
         let learned = Learned::default();
         let request = ChatRequest::user("x".repeat(400));
         let of = |request: &ChatRequest| learned.of_chat(request);
-        assert_eq!(of(&request), Estimate { input: 104, most_output: 1000, likely_output: 1000 });
+        assert_eq!(of(&request), Estimate { input: 104, most_output: 500, likely_output: 500 });
         (0..50).for_each(|_| learned.learn(40));
         assert_eq!(of(&request).most_output, 40);
         let capped = ChatRequest { max_tokens: Some(500), n: Some(2), ..request.clone() };

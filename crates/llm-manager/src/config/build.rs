@@ -521,6 +521,7 @@ impl Builder<'_> {
                 model: model.model.clone(),
                 base_url: model.base_url.as_ref().filter(|_| base.is_some()).map(|url| url.value.clone()),
                 settings: Some(settings),
+                price: model.price.clone(),
                 extra: model.extra.clone(),
                 headers,
                 ..ModelConfig::new(&model.name)

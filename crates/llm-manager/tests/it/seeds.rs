@@ -5,6 +5,7 @@ use std::path::Path;
 use llm_client::Settings;
 use llm_manager::config::{Loaded, SeedKind, Sources, load_seed, load_seed_text};
 
+#[cfg(feature = "yaml")]
 use crate::support::Lab;
 
 const NO_ENV: &dyn Fn(&str) -> Option<String> = &|_| None;

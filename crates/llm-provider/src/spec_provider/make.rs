@@ -77,6 +77,8 @@ impl SpecProvider {
         let row = self.row_at(address);
         let mut builder = HttpClient::builder(base_url, model.wire())
             .provider(&self.name)
+            // A provider of the user's own name is traced by that name.
+            .traced_as(self.spec.traced_as.filter(|_| self.name == self.spec.name).unwrap_or(&self.name))
             .dialect(self.dialect)
             .transport(self.shared.transport(&settings)?)
             .registry(self.shared.lanes().clone())
@@ -113,7 +115,8 @@ impl SpecProvider {
         let overheard = !address.is_https() && !address.is_loopback() && !settings.allow_http;
         let spared = overheard && self.keys.is_ambient() && !self.spec.key_required;
         let keys = if foreign || spared { Vec::new() } else { self.keys.read()? };
-        if keys.is_empty() && self.spec.key_required && self.spec.owns(address) {
+        let row = self.row_at(address);
+        if keys.is_empty() && row.key_required && row.owns(address) {
             return Err(self.no_key());
         }
         Ok(keys)
