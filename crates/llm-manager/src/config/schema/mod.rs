@@ -67,7 +67,11 @@ impl Config {
         })
     }
 
-    fn of(mut top: Section, home: Option<&Path>) -> Result<Self, Error> {
+    /// Reads a document of ours.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn of(mut top: Section, home: Option<&Path>) -> Result<Self, Error> {
         let default = top.take("default").map(|entry| named(&entry)).transpose()?;
         let settings = settings_of(&mut top, home)?;
         let aliases = each(&mut top, "aliases", |entry| alias(&entry))?;
