@@ -9,6 +9,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use async_trait::async_trait;
 use futures_util::future;
 use llm_client::clock::{self, Instant};
 use llm_client::driver::{Block, NotBefore};
+use llm_client::telemetry::Observer;
 use llm_client::{
     Admission, Call, ChatStream, Embedder, Health, HealthProbe, ModelClient, ModelLister, Wait,
 };
@@ -65,6 +67,8 @@ pub struct Budgeted {
     budgets: Vec<Arc<Budget>>,
     tags: Vec<Arc<TagBudgets>>,
     learned: Arc<Learned>,
+    /// Who is told what calls cost.
+    observer: Arc<Observer>,
 }
 
 /// Sets up a [`Budgeted`] client.
@@ -119,7 +123,9 @@ impl BudgetedBuilder {
                 self.client.id()
             )));
         }
+        let (provider, model) = self.client.id().split_once('/').unwrap_or(("", self.client.id()));
         Ok(Budgeted {
+            observer: Arc::new(Observer::new(provider, model)),
             client: self.client,
             price: self.price.filter(|_| is_priced).map(Arc::new),
             budgets: self.budgets,
@@ -168,7 +174,10 @@ impl Budgeted {
     async fn reserve(&self, estimate: Estimate, call: &Call) -> Result<(Reservation, Duration), Error> {
         let mut budgets = self.budgets.clone();
         budgets.extend(self.tags.iter().filter_map(|tags| tags.of(&call.tags)));
-        let take = || Reservation::take(&budgets, self.price.as_ref(), estimate);
+        let take = || {
+            let reservation = Reservation::take(&budgets, self.price.as_ref(), estimate)?;
+            Ok(if call.is_cost_told() { reservation } else { reservation.told_to(&self.observer) })
+        };
         let started = clock::now();
         // Whoever comes while others queue stands behind them, unless nobody can help him any more.
         let queued = budgets.iter().position(|budget| budget.queue.try_lock().is_err());
@@ -217,6 +226,14 @@ impl Budgeted {
         }
     }
 
+    /// The call as the client below gets it: where the price is known here, the cost is told here, and once.
+    fn handed_down<'a>(&self, call: &'a Call) -> Cow<'a, Call> {
+        match self.price {
+            Some(_) if !call.is_cost_told() => Cow::Owned(call.cost_told()),
+            _ => Cow::Borrowed(call),
+        }
+    }
+
     fn reserved(&self) -> Error {
         let message = "what is left of the budget is reserved by calls in flight";
         self.describe(Error::new(ErrorKind::Unavailable, message).with_retry_after(SOON))
@@ -242,7 +259,7 @@ impl ModelClient for Budgeted {
 
     async fn chat(&self, request: &ChatRequest, call: &Call) -> Result<ChatResponse, Error> {
         let (reservation, waited) = self.reserve(self.learned.of_chat(request), call).await?;
-        match self.client.chat(request, call).await {
+        match self.client.chat(request, &self.handed_down(call)).await {
             Ok(mut response) => {
                 if let Some(usage) = &response.usage {
                     self.learned.learn(usage.output_total());
@@ -261,7 +278,7 @@ impl ModelClient for Budgeted {
 
     async fn chat_stream(&self, request: &ChatRequest, call: &Call) -> Result<ChatStream, Error> {
         let (reservation, _) = self.reserve(self.learned.of_chat(request), call).await?;
-        match self.client.chat_stream(request, call).await {
+        match self.client.chat_stream(request, &self.handed_down(call)).await {
             Ok(stream) => {
                 Ok(stream.wrapped(|inner| Metered::new(inner, reservation, Arc::clone(&self.learned))))
             }
@@ -313,7 +330,7 @@ impl Embedder for Budgeted {
             return Err(self.describe(Error::new(ErrorKind::Config, message)));
         };
         let (reservation, _) = self.reserve(estimate::of_embedding(request), call).await?;
-        let result = embedder.embed(request, call).await;
+        let result = embedder.embed(request, &self.handed_down(call)).await;
         match &result {
             Ok(response) => reservation.answered(response.usage.as_ref()),
             Err(error) => reservation.failed(error),
