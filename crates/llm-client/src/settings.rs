@@ -473,7 +473,7 @@ mod tests {
             let value = match row.key {
                 "proxy" | "ca_file" | "client_cert_file" | "client_key_file" => "x",
                 "tls_roots" => "bundled",
-                "http2" | "allow_http" => "true",
+                "http2" | "allow_http" | "eager_init" => "true",
                 "max_head_bytes" => "9000",
                 "backoff_base_ms" => "250",
                 key if key.ends_with("_secs") => "2.5",
