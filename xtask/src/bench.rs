@@ -28,7 +28,10 @@ fn run(mut args: Args) -> Outcome {
     args.end()?;
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
     if !["exchange", "choosing", "batch", "start"].into_iter().any(wanted) {
-        return Err(format!("--only: `{}` is none of exchange, choosing, batch, start", only.unwrap_or_default()));
+        return Err(format!(
+            "--only: `{}` is none of exchange, choosing, batch, start",
+            only.unwrap_or_default()
+        ));
     }
     let build = ["build", "--release", "--locked", "--package", "llm-cli", "--package", "llm-bench"];
     run::echo(run::cargo().args(build))?;
@@ -86,13 +89,15 @@ fn choosing(stage: &Stage, bench: &Path) -> Outcome {
         }
     }
     let folder = stage.folder("choosing")?;
-    let mocks = ["one", "two"]
-        .map(|name| Mock::start_silent(stage, &folder, name, &["--delay", "4000ms"]));
+    let mocks = ["one", "two"].map(|name| Mock::start_silent(stage, &folder, name, &["--delay", "4000ms"]));
     let [one, two] = mocks;
     let ports = [one?, two?];
     let each = |way: &str, models: &str| -> Outcome<f64> {
         let mut command = stage.clean(bench);
-        command.args(["memory", way, models]).args(ports.iter().map(|mock| mock.port.to_string())).arg("5000");
+        command
+            .args(["memory", way, models])
+            .args(ports.iter().map(|mock| mock.port.to_string()))
+            .arg("5000");
         let said = run::capture(&mut command)?;
         if !said.contains("5000 of 5000 answered") {
             return Err(format!("not every call was answered: {}", said.trim()));

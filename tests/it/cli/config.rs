@@ -163,6 +163,7 @@ async fn check_says_what_is_wrong_with_each_file() {
     llm.write("typo.toml", "\nmax_retrys = 3\n");
     llm.write("nowhere.toml", "[aliases]\nfast = \"local/x/y\"\n");
     llm.write("default.toml", "max_retries = 1\ndefault = \"nosuch\"\n");
+    llm.write("many.toml", "max_retrys = 3\n[providers.x]\nbase_url = \"\"\nweight = 2\n");
     llm.write("good.json", "{\"default\": \"mock/echo\"}");
     llm.write("good.yaml", "default: mock/echo\n");
     llm.write("bad.yaml", "default: [\n");
@@ -178,6 +179,7 @@ async fn check_says_what_is_wrong_with_each_file() {
         ("typo.toml", 2, &["typo.toml:2", "did you mean `max_retries`"][..]),
         ("nowhere.toml", 2, &["nowhere.toml:2", "`fast` leads nowhere"]),
         ("default.toml", 2, &["default.toml:2", "nosuch"]),
+        ("many.toml", 2, &["many.toml:1", "many.toml:3", "many.toml:4"]),
         ("bad.yaml", 2, &["bad.yaml:", "YAML"]),
         ("missing.toml", 3, &["missing.toml"]),
     ] {

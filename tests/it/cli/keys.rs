@@ -188,7 +188,7 @@ async fn a_variable_that_is_set_is_said_to_go_before_a_kept_key() {
 async fn a_typed_key_is_never_seen() {
     let llm = Llm::new();
     // The terminal's input comes from here; `script` hands it on.
-    let Some(ran) = on_terminal(&llm, &format!("keys set openai < /dev/null")).await else { return };
+    let Some(ran) = on_terminal(&llm, "keys set openai < /dev/null").await else { return };
     assert!(ran.out.contains("the key is empty"), "{}", ran.out);
     let typed =
         super::harness::typed_on_terminal(&llm, "keys set openai", &format!("{KEY}x\u{7f}\n")).await.unwrap();

@@ -8,6 +8,7 @@ mod errors;
 mod harness;
 mod keys;
 mod metrics;
+mod older;
 mod origin;
 mod other;
 mod signals;

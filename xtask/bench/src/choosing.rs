@@ -54,9 +54,9 @@ fn manager(models: usize, members: Vec<Arc<dyn ModelClient>>) -> Result<Manager,
         ..Settings::default()
     };
     let pool = Pool::builder("pool/bench").strategy(Strategy::LeastBusy).settings(settings);
-    let pool = members.into_iter().fold(pool, |pool, client| {
-        pool.member(Member::new(client).max_concurrent_calls(1_000_000))
-    });
+    let pool = members
+        .into_iter()
+        .fold(pool, |pool, client| pool.member(Member::new(client).max_concurrent_calls(1_000_000)));
     manager.register_client(Arc::new(pool.build()?))?;
     Ok(manager)
 }

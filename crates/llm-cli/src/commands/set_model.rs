@@ -4,7 +4,7 @@ use std::io::ErrorKind as Io;
 use std::path::Path;
 use std::sync::Arc;
 
-use llm_manager::config::{with_default_as, write};
+use llm_manager::config::{SeedKind, with_default_as, write};
 
 use super::init;
 use crate::args::{Model, SetModel};
@@ -27,6 +27,15 @@ pub(crate) fn run(args: &SetModel, term: &Arc<Term>) -> Result<Exit, Failure> {
             init::text(&session::variable)
         }
     };
+    if let Some(kind) = SeedKind::of_file(&path) {
+        let message = format!(
+            "{} is an older client's file ({}), which is never written",
+            path.display(),
+            kind.as_str()
+        );
+        return Err(Failure::usage(message)
+            .hint("leave --config out: your own file goes before it; or change its default by hand"));
+    }
     // The name has to lead somewhere. The file that is changed may be the first one there is.
     let config = Some(path.clone()).filter(|path| args.config.is_some() && path.exists());
     let loaded = session::configuration(Some(&Model { config, ..Model::default() }), &[])?;

@@ -67,12 +67,22 @@ impl Source {
 
     /// The whole document, to be read.
     pub(super) fn document(&self) -> Result<Section, Error> {
+        Ok(self.section(self.tree()?))
+    }
+
+    /// A document of this file, as it stands there or changed.
+    pub(super) fn section(&self, node: Node) -> Section {
+        Section::new(&self.path, String::new(), String::new(), node)
+    }
+
+    /// The document itself, which is a table.
+    pub(super) fn tree(&self) -> Result<Node, Error> {
         let place = |line| Place { path: self.path.clone(), line };
         let node = Format::of(&self.path)
             .parse(&self.text)
             .map_err(|unreadable| place(unreadable.line).error(unreadable.message))?;
         match node.value {
-            Value::Table(_) => Ok(Section::new(&self.path, String::new(), String::new(), node)),
+            Value::Table(_) => Ok(node),
             other => {
                 Err(place(node.line)
                     .error(format_args!("{} stands here, a table is wanted", other.describe())))

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use llm_manager::config::{Loaded, SeedKind, load};
+use llm_manager::config::{Loaded, SeedKind, load_or_all_errors};
 use llm_types::{Error, ErrorKind};
 use serde::Serialize;
 
@@ -78,10 +78,13 @@ pub(crate) fn one(file: &Path) -> Report {
     let env = |name: &str| session::variable(name).filter(|_| !is_ours(name));
     let mut sources = session::sources(&env);
     sources.config = Some(file.to_owned());
-    let loaded = load(&sources).map_err(|error| {
+    let loaded = load_or_all_errors(&sources).map_err(|errors| {
         // That it came from an option is not what the user wrote.
-        let message = error.message().replace(" (--config)", "");
-        error.with_message(message)
+        let plain = |error: Error| {
+            let message = error.message().replace(" (--config)", "");
+            error.with_message(message)
+        };
+        errors.into_iter().map(plain).collect()
     });
     Report::of(Some(file.to_owned()), loaded)
 }
@@ -94,11 +97,11 @@ fn is_ours(name: &str) -> bool {
 fn everything(config: Option<PathBuf>) -> Report {
     let mut sources = session::sources(&session::variable);
     sources.config.clone_from(&config);
-    Report::of(config, load(&sources))
+    Report::of(config, load_or_all_errors(&sources))
 }
 
 impl Report {
-    fn of(path: Option<PathBuf>, loaded: Result<Loaded, Error>) -> Self {
+    fn of(path: Option<PathBuf>, loaded: Result<Loaded, Vec<Error>>) -> Self {
         let mut report = Self {
             older: path.as_deref().and_then(SeedKind::of_file).map(SeedKind::as_str),
             path,
@@ -114,7 +117,7 @@ impl Report {
                 report.warnings.clone_from(&loaded.warnings);
                 names(&loaded).into_iter().for_each(|error| report.add(&error));
             }
-            Err(error) => report.add(&error),
+            Err(errors) => errors.iter().for_each(|error| report.add(error)),
         }
         report
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use llm_manager::config::{Candidate, search};
+use llm_manager::config::{Candidate, Role, load, search};
 use serde_json::{Value, json};
 
 use crate::args::ConfigPath;
@@ -13,14 +13,18 @@ use crate::table::aligned;
 use crate::term::{Term, safe};
 use crate::{folders, session};
 
-/// Lists the places. No file is opened.
+/// Lists the places. No key's file is opened.
 ///
 /// # Errors
 /// Two files stand side by side of which only one can hold; the standard output cannot be written.
 pub(crate) fn run(args: &ConfigPath, term: &Arc<Term>) -> Result<Exit, Failure> {
     let mut sources = session::sources(&session::variable);
     sources.config.clone_from(&args.config);
-    let files = search(&sources).map_err(Failure::from)?;
+    let mut files = search(&sources).map_err(Failure::from)?;
+    // Where they can be read it is known which of them are; where they cannot, which would be.
+    if let Ok(loaded) = load(&sources) {
+        files.iter_mut().for_each(|file| file.read = loaded.files.contains(&file.path));
+    }
     let user = llm_manager::config::user_config(sources.env, sources.home.as_deref());
     let folders = [("keys", folders::keys()), ("state", folders::state()), ("cache", folders::cache())];
     if args.json {
@@ -46,6 +50,7 @@ pub(crate) fn run(args: &ConfigPath, term: &Arc<Term>) -> Result<Exit, Failure> 
 fn state(file: &Candidate) -> &'static str {
     match (file.read, file.exists) {
         (true, _) => "read",
+        (false, true) if file.role == Role::Older => "not read: `llm config check` says why",
         (false, true) => "not read: another file is named",
         (false, false) => "not there",
     }

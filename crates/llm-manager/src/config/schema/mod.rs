@@ -67,7 +67,11 @@ impl Config {
         })
     }
 
-    fn of(mut top: Section, home: Option<&Path>) -> Result<Self, Error> {
+    /// Reads a document of ours.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn of(mut top: Section, home: Option<&Path>) -> Result<Self, Error> {
         let default = top.take("default").map(|entry| named(&entry)).transpose()?;
         let settings = settings_of(&mut top, home)?;
         let aliases = each(&mut top, "aliases", |entry| alias(&entry))?;
@@ -99,8 +103,8 @@ impl Config {
         })
     }
 
-    /// This file's word above another's: the same key at the same level is replaced, the rest is kept. A pool, a chain, a
-    /// budget and a limit are replaced as a whole.
+    /// This file's word above another's: the same key at the same level is replaced, the rest is kept. A pool, a chain and
+    /// a limit are replaced as a whole; of two budgets of one name the smaller amounts hold.
     pub(super) fn over(self, lower: Self) -> Self {
         let mut merged = lower;
         merged.default = self.default.or(merged.default);
@@ -114,7 +118,13 @@ impl Config {
         }
         replace(&mut merged.pools, self.pools, |pool| &pool.name);
         replace(&mut merged.chains, self.chains, |chain| &chain.name);
-        replace(&mut merged.budgets, self.budgets, |budget| &budget.name);
+        for upper in self.budgets {
+            match merged.budgets.iter_mut().find(|old| old.name == upper.name) {
+                // A project may not spend what its user does not want to.
+                Some(old) => old.tighten(&upper),
+                None => merged.budgets.push(upper),
+            }
+        }
         replace(&mut merged.limits, self.limits, |limit| &limit.name);
         merged.warnings.extend(self.warnings);
         merged
