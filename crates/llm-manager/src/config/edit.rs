@@ -49,7 +49,7 @@ fn end_of_header(text: &str) -> usize {
     if text.ends_with('\n') { end } else { 0 }
 }
 
-/// Writes a new file, open to the user alone like those of [`write`]; never over one that is there.
+/// Writes a new file, open to the user alone like those of [`write()`]; never over one that is there.
 ///
 /// # Errors
 /// Kind `Config`, with the [`io::Error`] as its source: [`io::ErrorKind::AlreadyExists`] when something is there.
