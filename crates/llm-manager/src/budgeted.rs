@@ -1,26 +1,4 @@
-//! A client with a budget: it keeps what its calls cost, in money and tokens, within limits.
-//!
-//! ```
-//! # async fn example(client: std::sync::Arc<dyn llm_client::ModelClient>) -> Result<(), llm_types::Error> {
-//! use llm_client::ModelClientExt as _;
-//! use llm_manager::{Budget, BudgetLimits, Budgeted};
-//! let job = Budget::new("job", BudgetLimits::money("5.00".parse().expect("an amount")));
-//! let client = Budgeted::builder(client).price("0.15/0.60".parse().expect("a price")).budget(job.clone()).build()?;
-//! println!("{}, for {}", client.ask("What is backpressure?").await?, job.spent().money);
-//! # Ok(()) }
-//! ```
-//!
-//! * Before a call its likely cost is reserved (prompt bytes / 4, and `max_tokens` or what answers took so far); after it the
-//!   real cost is charged. Calls in parallel exceed a limit by no more than their estimates were wrong.
-//! * A call that no longer fits fails with [`ErrorKind::Budget`] and is not sent. One that would fit if calls in flight
-//!   cost less than they may waits for them, first come first served; a driven call is told to come again
-//!   ([`ErrorKind::Unavailable`]).
-//! * What was paid is never lost: an answer is handed out even where it cost more than was left.
-//! * Streams settle at their end; one that breaks or is dropped with what is known of it, failures with their partial usage.
-//! * A model whose price is not known cannot have a limit of money: unknown is not zero.
-//!
-//! It is a wrapper like others: around a client below a pool, each with its own price, all with the same [`Budget`]; or
-//! around the pool, where one price fits all members.
+//! A client with a budget: what its calls may cost is reserved before them and settled after them.
 
 mod budget;
 mod estimate;
@@ -31,6 +9,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,6 +19,7 @@ use async_trait::async_trait;
 use futures_util::future;
 use llm_client::clock::{self, Instant};
 use llm_client::driver::{Block, NotBefore};
+use llm_client::telemetry::Observer;
 use llm_client::{
     Admission, Call, ChatStream, Embedder, Health, HealthProbe, ModelClient, ModelLister, Wait,
 };
@@ -58,13 +38,37 @@ pub use self::tags::TagBudgets;
 /// When a driven call is to ask again: nobody knows when the others settle.
 const SOON: Duration = Duration::from_millis(250);
 
-/// A client whose calls draw from budgets. What is promised stands at [`BudgetedBuilder`].
+/// A client with a budget: it keeps what its calls cost, in money and tokens, within limits.
+///
+/// ```
+/// # async fn example(client: std::sync::Arc<dyn llm_client::ModelClient>) -> Result<(), llm_types::Error> {
+/// use llm_client::ModelClientExt as _;
+/// use llm_manager::{Budget, BudgetLimits, Budgeted};
+/// let job = Budget::new("job", BudgetLimits::money("5.00".parse().expect("an amount")));
+/// let client = Budgeted::builder(client).price("0.15/0.60".parse().expect("a price")).budget(job.clone()).build()?;
+/// println!("{}, for {}", client.ask("What is backpressure?").await?, job.spent().money);
+/// # Ok(()) }
+/// ```
+///
+/// * Before a call its likely cost is reserved (prompt bytes / 4, and `max_tokens` or what answers took so far); after it the
+///   real cost is charged. Calls in parallel exceed a limit by no more than their estimates were wrong.
+/// * A call that no longer fits fails with [`ErrorKind::Budget`] and is not sent. One that would fit if calls in flight
+///   cost less than they may waits for them, first come first served; a driven call is told to come again
+///   ([`ErrorKind::Unavailable`]).
+/// * What was paid is never lost: an answer is handed out even where it cost more than was left.
+/// * Streams settle at their end; one that breaks or is dropped with what is known of it, failures with their partial usage.
+/// * A model whose price is not known cannot have a limit of money: unknown is not zero.
+///
+/// It is a wrapper like others: around a client below a pool, each with its own price, all with the same [`Budget`]; or
+/// around the pool, where one price fits all members.
 pub struct Budgeted {
     client: Arc<dyn ModelClient>,
     price: Option<Arc<Price>>,
     budgets: Vec<Arc<Budget>>,
     tags: Vec<Arc<TagBudgets>>,
     learned: Arc<Learned>,
+    /// Who is told what calls cost.
+    observer: Arc<Observer>,
 }
 
 /// Sets up a [`Budgeted`] client.
@@ -119,7 +123,9 @@ impl BudgetedBuilder {
                 self.client.id()
             )));
         }
+        let (provider, model) = self.client.id().split_once('/').unwrap_or(("", self.client.id()));
         Ok(Budgeted {
+            observer: Arc::new(Observer::new(provider, model)),
             client: self.client,
             price: self.price.filter(|_| is_priced).map(Arc::new),
             budgets: self.budgets,
@@ -168,7 +174,10 @@ impl Budgeted {
     async fn reserve(&self, estimate: Estimate, call: &Call) -> Result<(Reservation, Duration), Error> {
         let mut budgets = self.budgets.clone();
         budgets.extend(self.tags.iter().filter_map(|tags| tags.of(&call.tags)));
-        let take = || Reservation::take(&budgets, self.price.as_ref(), estimate);
+        let take = || {
+            let reservation = Reservation::take(&budgets, self.price.as_ref(), estimate)?;
+            Ok(if call.is_cost_told() { reservation } else { reservation.told_to(&self.observer) })
+        };
         let started = clock::now();
         // Whoever comes while others queue stands behind them, unless nobody can help him any more.
         let queued = budgets.iter().position(|budget| budget.queue.try_lock().is_err());
@@ -217,6 +226,14 @@ impl Budgeted {
         }
     }
 
+    /// The call as the client below gets it: where the price is known here, the cost is told here, and once.
+    fn handed_down<'a>(&self, call: &'a Call) -> Cow<'a, Call> {
+        match self.price {
+            Some(_) if !call.is_cost_told() => Cow::Owned(call.cost_told()),
+            _ => Cow::Borrowed(call),
+        }
+    }
+
     fn reserved(&self) -> Error {
         let message = "what is left of the budget is reserved by calls in flight";
         self.describe(Error::new(ErrorKind::Unavailable, message).with_retry_after(SOON))
@@ -242,7 +259,7 @@ impl ModelClient for Budgeted {
 
     async fn chat(&self, request: &ChatRequest, call: &Call) -> Result<ChatResponse, Error> {
         let (reservation, waited) = self.reserve(self.learned.of_chat(request), call).await?;
-        match self.client.chat(request, call).await {
+        match self.client.chat(request, &self.handed_down(call)).await {
             Ok(mut response) => {
                 if let Some(usage) = &response.usage {
                     self.learned.learn(usage.output_total());
@@ -261,7 +278,7 @@ impl ModelClient for Budgeted {
 
     async fn chat_stream(&self, request: &ChatRequest, call: &Call) -> Result<ChatStream, Error> {
         let (reservation, _) = self.reserve(self.learned.of_chat(request), call).await?;
-        match self.client.chat_stream(request, call).await {
+        match self.client.chat_stream(request, &self.handed_down(call)).await {
             Ok(stream) => {
                 Ok(stream.wrapped(|inner| Metered::new(inner, reservation, Arc::clone(&self.learned))))
             }
@@ -313,7 +330,7 @@ impl Embedder for Budgeted {
             return Err(self.describe(Error::new(ErrorKind::Config, message)));
         };
         let (reservation, _) = self.reserve(estimate::of_embedding(request), call).await?;
-        let result = embedder.embed(request, call).await;
+        let result = embedder.embed(request, &self.handed_down(call)).await;
         match &result {
             Ok(response) => reservation.answered(response.usage.as_ref()),
             Err(error) => reservation.failed(error),

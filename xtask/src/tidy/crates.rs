@@ -31,7 +31,7 @@ const ROWS: [Row; 12] = [
     row("llm-mock", &["llm-types"], &[]),
     row("llm-cli", &["llm-manager", "llm-provider", "llm-batch", "llm-mock", "llm-client", "llm-types"], &[]),
     row("llm-tests", &["llm-cli"], ALL),
-    row("llm-bench", &["llm-client", "llm-types"], &[]),
+    row("llm-bench", &["llm-manager", "llm-client", "llm-types"], &[]),
     row("llm-drill", &["llm-manager", "llm-mock", "llm-client", "llm-types"], &[]),
     // Outside the graph: what a user builds.
     row("llm-example-otlp", &["llm-client", "llm-mock"], &[]),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use llm_client::telemetry::Observer;
 use llm_types::{Error, ErrorKind, Money, Phase, Price, Usage, UsageSource};
 
 use super::budget::{Budget, Refusal};
@@ -65,6 +66,8 @@ pub(super) struct Reservation {
     budgets: Vec<Arc<Budget>>,
     price: Option<Arc<Price>>,
     estimate: Estimate,
+    /// Who is told what the call cost, where that is no guess.
+    observer: Option<Arc<Observer>>,
     ended: bool,
 }
 
@@ -110,7 +113,13 @@ impl Reservation {
                 return Err(Refused { at, refusal });
             }
         }
-        Ok(Self { budgets: budgets.to_vec(), price: price.cloned(), estimate, ended: false })
+        Ok(Self { budgets: budgets.to_vec(), price: price.cloned(), estimate, observer: None, ended: false })
+    }
+
+    /// Puts what the call costs into the figures.
+    pub(super) fn told_to(mut self, observer: &Arc<Observer>) -> Self {
+        self.observer = Some(Arc::clone(observer));
+        self
     }
 
     pub(super) fn estimate(&self) -> Estimate {
@@ -142,6 +151,11 @@ impl Reservation {
         if !std::mem::replace(&mut self.ended, true) {
             let most = self.estimate.most(self.price.as_deref());
             self.budgets.iter().for_each(|budget| budget.settle(most, charge));
+            if let (Some(observer), Some(Charge { amount, is_estimate: false })) = (&self.observer, charge)
+                && let Some(money) = amount.money
+            {
+                observer.record_cost(money.usd());
+            }
         }
     }
 }

@@ -158,7 +158,7 @@ fn a_settings_map_finds_its_vendors() {
 #[test]
 fn the_compression_clients_file_is_read_with_its_variables() {
     let text = "storage:\n  path: x\nllm:\n  cloud_endpoint: \"http://localhost:8045\"\n  timeout: 30.0\n  \
-                max_retries: 3\n  rate_limit: 60\n";
+                max_retries: 3\n  rate_limit: 60\n  eager_init: true\n  pool_size: 20\n";
     let loaded = load(SeedKind::Compression, "config.yaml", text);
     assert_eq!(told(&loaded), ["config.yaml: only `llm` is read; `storage` has no effect"]);
     assert_eq!(ids(&loaded), ["cloud/gpt-3.5-turbo"]);
@@ -166,6 +166,7 @@ fn the_compression_clients_file_is_read_with_its_variables() {
     assert_eq!((provider.address().as_deref(), provider.key_origin()), (Some("http://localhost:8045"), None));
     let read = settings(&loaded, "cloud", "gpt-3.5-turbo");
     assert_eq!((read.max_retries, read.requests_per_minute), (3, Some(60)));
+    assert_eq!((read.eager_init, read.max_connections), (true, 20));
     assert_eq!(loaded.manager.default_client().unwrap().id(), "cloud/gpt-3.5-turbo");
 
     let env = |name: &str| {

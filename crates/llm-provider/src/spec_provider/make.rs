@@ -115,8 +115,7 @@ impl SpecProvider {
         let overheard = !address.is_https() && !address.is_loopback() && !settings.allow_http;
         let spared = overheard && self.keys.is_ambient() && !self.spec.key_required;
         let keys = if foreign || spared { Vec::new() } else { self.keys.read()? };
-        let row = self.row_at(address);
-        if keys.is_empty() && row.key_required && row.owns(address) {
+        if keys.is_empty() && self.spec.key_required && self.spec.owns(address) {
             return Err(self.no_key());
         }
         Ok(keys)

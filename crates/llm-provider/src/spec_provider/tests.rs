@@ -151,7 +151,4 @@ fn each_models_address_tells_its_row_where_no_provider_is_named() {
     let provider = SpecProvider::create_from_config("acme", models).unwrap();
     let images = |name: &str| provider.client(name).unwrap().capabilities().images;
     assert_eq!((images("a"), images("b")), (Some(false), None));
-    let keyless = ModelConfig { keys: None, ..at("c", "https://api.deepseek.com") };
-    let error = provider.create_client(&keyless).unwrap_err();
-    assert_eq!(error.to_string(), "no key for acme: give it one");
 }

@@ -103,8 +103,8 @@ impl Config {
         })
     }
 
-    /// This file's word above another's: the same key at the same level is replaced, the rest is kept. A pool, a chain, a
-    /// budget and a limit are replaced as a whole.
+    /// This file's word above another's: the same key at the same level is replaced, the rest is kept. A pool, a chain and
+    /// a limit are replaced as a whole; of two budgets of one name the smaller amounts hold.
     pub(super) fn over(self, lower: Self) -> Self {
         let mut merged = lower;
         merged.default = self.default.or(merged.default);
@@ -118,7 +118,13 @@ impl Config {
         }
         replace(&mut merged.pools, self.pools, |pool| &pool.name);
         replace(&mut merged.chains, self.chains, |chain| &chain.name);
-        replace(&mut merged.budgets, self.budgets, |budget| &budget.name);
+        for upper in self.budgets {
+            match merged.budgets.iter_mut().find(|old| old.name == upper.name) {
+                // A project may not spend what its user does not want to.
+                Some(old) => old.tighten(&upper),
+                None => merged.budgets.push(upper),
+            }
+        }
         replace(&mut merged.limits, self.limits, |limit| &limit.name);
         merged.warnings.extend(self.warnings);
         merged

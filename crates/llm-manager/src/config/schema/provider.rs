@@ -268,7 +268,8 @@ impl ProviderEntry {
     }
 
     pub(super) fn needs_trust(&self) -> Option<(&Place, &'static str)> {
-        let own = told(&self.place, self.base_url.as_ref(), self.keys.as_deref(), &self.settings);
+        let own =
+            told(&self.place, self.base_url.as_ref(), self.keys.as_deref(), &self.settings, &self.headers);
         let inside = || self.models.iter().find_map(ModelEntry::needs_trust);
         own.or_else(|| self.endpoints.iter().find_map(EndpointEntry::needs_trust)).or_else(inside)
     }
@@ -323,7 +324,7 @@ impl ModelEntry {
     }
 
     fn needs_trust(&self) -> Option<(&Place, &'static str)> {
-        told(&self.place, self.base_url.as_ref(), self.keys.as_deref(), &self.settings)
+        told(&self.place, self.base_url.as_ref(), self.keys.as_deref(), &self.settings, &self.headers)
             .or_else(|| self.endpoints.iter().find_map(EndpointEntry::needs_trust))
     }
 }
@@ -347,7 +348,7 @@ impl EndpointEntry {
     }
 
     fn needs_trust(&self) -> Option<(&Place, &'static str)> {
-        told(&self.place, Some(&self.base_url), self.keys.as_deref(), &self.settings)
+        told(&self.place, Some(&self.base_url), self.keys.as_deref(), &self.settings, &self.headers)
     }
 }
 
@@ -357,9 +358,12 @@ fn told<'a>(
     base_url: Option<&'a Located<String>>,
     keys: Option<&'a [KeyEntry]>,
     settings: &'a [Setting],
+    headers: &HeaderMap,
 ) -> Option<(&'a Place, &'static str)> {
     let address = base_url.map(|url| (&url.place, "base_url"));
     let key = || keys.map(|keys| (keys.first().map_or(place, |key| &key.place), "api_key"));
     let way = || guarded(settings).map(|setting| (&setting.place, setting.key));
-    address.or_else(key).or_else(way)
+    // A header may be a key, too.
+    let header = || (!headers.is_empty()).then_some((place, "headers"));
+    address.or_else(key).or_else(way).or_else(header)
 }

@@ -20,6 +20,14 @@ pub(in crate::config) struct BudgetEntry {
     pub(in crate::config) models: Vec<Located<String>>,
 }
 
+impl BudgetEntry {
+    /// Takes over what the other one allows less of.
+    pub(super) fn tighten(&mut self, other: &Self) {
+        self.max_cost = self.max_cost.into_iter().chain(other.max_cost).min();
+        self.max_tokens = self.max_tokens.into_iter().chain(other.max_tokens).min();
+    }
+}
+
 /// Whom a budget is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Per {

@@ -25,6 +25,8 @@ pub(super) enum Unit {
     PerSecond,
     /// A whole number from 1 up.
     Count,
+    /// On or off.
+    Switch,
     /// As it stands.
     Text,
 }
@@ -59,6 +61,10 @@ impl Unit {
             Self::SecondsToMillis => (number()? * 1000.0).round().to_string(),
             // A rate below one a minute is still one.
             Self::PerSecond => (number()? * 60.0).floor().max(1.0).to_string(),
+            Self::Switch => match &entry.value {
+                Value::Text(text) => text.clone(),
+                _ => entry.switch()?.to_string(),
+            },
             Self::Text => entry.filled_text()?.to_owned(),
         })
     }

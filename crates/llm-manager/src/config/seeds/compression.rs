@@ -18,6 +18,7 @@ const TABLE: &[Row] = &[
     ("rate_limit", "requests_per_minute", Unit::Count),
     ("pool_size", "max_connections", Unit::Count),
     ("max_concurrent", "max_concurrent_calls", Unit::Count),
+    ("eager_init", "eager_init", Unit::Switch),
 ];
 
 /// Which variable goes above which key.
@@ -75,9 +76,6 @@ pub(super) fn read(
     let wire = wire.unwrap_or_else(|| if local { LOCAL_MODEL } else { CLOUD_MODEL }.to_owned());
     found.models.push(model(wire.clone(), None, &place)?);
     found.base_url = Some(endpoint);
-    if let Some(entry) = section.take_set("eager_init") {
-        carry.lost(&entry, "connections are made when they are first needed; it has no effect");
-    }
     carry.finish(&mut section);
     let default = Some(Located { value: format!("{CLOUD}/{wire}"), place: place.clone() });
     let mut config = Config { default, ..Config::default() };

@@ -20,6 +20,7 @@
 //! # Ok(()) }
 //! ```
 
+mod aggregate;
 mod carry;
 mod compression;
 mod flexllm;
