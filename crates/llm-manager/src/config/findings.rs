@@ -16,10 +16,10 @@ use super::tree::{Node, Value};
 /// The most that is said about one file.
 const MOST: usize = 100;
 
-/// Like [`load`], but for the errors: all that the files have, each with its place, the first one first.
+/// Like [`load()`], but for the errors: all that the files have, each with its place, the first one first.
 ///
 /// # Errors
-/// Those of [`load`]; never an empty list.
+/// Those of [`load()`]; never an empty list.
 pub fn load_or_all_errors(sources: &Sources<'_>) -> Result<Loaded, Vec<Error>> {
     let first = match load(sources) {
         Ok(loaded) => return Ok(loaded),

@@ -49,7 +49,7 @@ impl Role {
     }
 }
 
-/// The places that [`load`](super::load) looks at, the nearest first. No file is opened.
+/// The places that [`load`](super::load()) looks at, the nearest first. No file is opened.
 ///
 /// # Errors
 /// Kind `Config`, where two files stand side by side of which only one can hold.
