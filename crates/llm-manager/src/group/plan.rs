@@ -26,9 +26,16 @@ pub(crate) enum Work<'a> {
 /// What a member answers.
 pub(crate) enum Reply {
     Chat(Box<ChatResponse>),
-    /// The stream, what was read of it ahead (the next event last), and the seat that goes along.
-    Stream(ChatStream, Vec<StreamEvent>, Seat),
+    Stream(Box<OpenStream>),
     Embeddings(Box<EmbeddingResponse>),
+}
+
+/// A stream that has begun, with what goes along.
+pub(crate) struct OpenStream {
+    pub(crate) events: ChatStream,
+    /// What was read ahead, the next event last.
+    pub(crate) ahead: Vec<StreamEvent>,
+    pub(crate) seat: Seat,
 }
 
 /// No member yet.
@@ -215,7 +222,7 @@ impl Plan for GroupPlan<'_> {
         match result {
             Ok((Asked::Stream(stream), ahead)) => {
                 seat.answering();
-                Ok(Reply::Stream(stream, ahead, seat))
+                Ok(Reply::Stream(Box::new(OpenStream { events: stream, ahead, seat })))
             }
             Ok((Asked::Chat(response), _)) => {
                 seat.succeed(response.usage.as_ref());
