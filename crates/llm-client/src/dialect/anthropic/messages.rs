@@ -102,6 +102,10 @@ impl<'a> Conversation<'a> {
             Some(turn) if turn.role == role => turn.blocks.append(&mut blocks),
             _ => self.turns.push(Turn { role, blocks }),
         }
+        if let Some(turn) = self.turns.last_mut().filter(|turn| turn.role == "user") {
+            // Results stand before all else that the user says.
+            turn.blocks.sort_by_key(|sent| !matches!(sent.block, Block::ToolResult { .. }));
+        }
         Ok(())
     }
 
@@ -133,10 +137,6 @@ impl<'a> Builder<'a, '_> {
             if let Some(block) = self.block(at, part, body)? {
                 blocks.push(Sent { block, cache: None });
             }
-        }
-        if message.role != Role::Assistant {
-            // Results come first in their turn.
-            blocks.sort_by_key(|sent| !matches!(sent.block, Block::ToolResult { .. }));
         }
         let last = blocks.iter_mut().rev().find(|sent| sent.block.can_be_marked());
         if let (Some(last), Some(mark)) = (last, message.extra.get("cache_control")) {

@@ -89,17 +89,15 @@ impl StreamState {
         if frame.repaired || repaired {
             self.note_repair(out);
         }
-        let kind = if event.kind.as_str().is_empty() { frame.event } else { event.kind.as_str() };
+        let kind = event.kind.as_str();
         if kind == "error" || frame.event == "error" || is_there(event.error) || !event.present {
             return Err(self.failure(data));
         }
         let from = out.len();
-        let result = match kind {
-            "message" | "" if frame.bare || kind == "message" && event.index.some().is_none() => {
-                self.whole_frame(data, out)
-            }
-            _ if frame.bare => Err(no_answer()),
-            _ => self.event(event, out),
+        let result = if frame.bare || kind == "message" {
+            self.whole_frame(data, out)
+        } else {
+            self.event(frame.event, event, out)
         };
         self.content |= out.iter().skip(from).any(StreamEvent::is_content);
         result
@@ -157,9 +155,10 @@ impl StreamState {
         Ok(())
     }
 
-    fn event(&mut self, event: Event<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+    /// Takes an event; its own word for what it is counts, and the frame's name where it has none.
+    fn event(&mut self, name: &str, event: Event<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         let Event { kind, index, delta, content_block, message, usage, rest, .. } = event;
-        match kind.as_str() {
+        match kind.some().as_deref().unwrap_or(name) {
             "content_block_delta" => self.delta(index.count(), &delta, out)?,
             "content_block_start" => self.open_block(index.count(), content_block, out)?,
             "content_block_stop" => self.close_block(index.count(), out),
