@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use self::block::{Open, Said};
 use super::usage::Ledger;
 use super::wire::{Block, Delta, Event, Message};
-use crate::dialect::events::only_reasoning;
+use crate::dialect::events::{cut, mended, only_reasoning};
 use crate::dialect::json::{self, Raw, Rest};
 use crate::dialect::members::Members;
 use crate::dialect::quirks::Quirks;
@@ -106,7 +106,7 @@ impl StreamState {
     /// Ends the stream after a clean end of the body.
     pub(crate) fn finish(mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.done && !self.finished {
-            return Err(self.cut());
+            return Err(cut(self.content));
         }
         if self.begun.is_none() {
             return Err(no_answer());
@@ -334,8 +334,7 @@ impl StreamState {
 
     fn note_repair(&mut self, out: &mut Vec<StreamEvent>) {
         if !std::mem::replace(&mut self.repaired, true) {
-            let message = "held characters that are not valid JSON or UTF-8; they were replaced";
-            out.push(StreamEvent::Warning(Warning::new("answer", message)));
+            out.push(mended());
         }
     }
 
@@ -348,19 +347,10 @@ impl StreamState {
     /// Takes a last event that the end of the body cut: it costs nothing when the answer was whole before it.
     fn cut_event(&self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.finished {
-            return Err(self.cut());
+            return Err(cut(self.content));
         }
         out.push(StreamEvent::Warning(Warning::new("answer", "the stream was cut after the answer")));
         Ok(())
-    }
-
-    /// The error of a body that ended too early.
-    fn cut(&self) -> Error {
-        if self.content {
-            Error::new(ErrorKind::Truncated, "the stream ended before the answer was whole")
-        } else {
-            Error::new(ErrorKind::Connection, "the stream ended before any content came")
-        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use self::choice::{ChoiceState, Shared};
 use super::usage;
 use super::wire::{Answer, Choice};
+use crate::dialect::events::{cut, mended};
 use crate::dialect::ids::short_id;
 use crate::dialect::json::{self, Raw};
 use crate::dialect::members::Members;
@@ -116,7 +117,7 @@ impl StreamState {
     /// Ends the stream after a clean end of the body.
     pub(crate) fn finish(mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.done && !self.is_complete() {
-            return Err(self.cut());
+            return Err(cut(self.content));
         }
         if self.choices.is_empty() {
             return Err(no_answer());
@@ -241,8 +242,7 @@ impl StreamState {
 
     fn note_repair(&mut self, out: &mut Vec<StreamEvent>) {
         if !std::mem::replace(&mut self.repaired, true) {
-            let message = "held characters that are not valid JSON or UTF-8; they were replaced";
-            self.aside(StreamEvent::Warning(Warning::new("answer", message)), out);
+            self.aside(mended(), out);
         }
     }
 
@@ -283,21 +283,12 @@ impl StreamState {
     /// Takes a last event that the end of the body cut: it costs nothing when the answer was whole before it.
     fn cut_event(&mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.is_complete() {
-            return Err(self.cut());
+            return Err(cut(self.content));
         }
         let warning =
             Warning::new("answer", "the stream was cut after the answer, and perhaps before its usage");
         self.aside(StreamEvent::Warning(warning), out);
         Ok(())
-    }
-
-    /// The error of a body that ended too early.
-    fn cut(&self) -> Error {
-        if self.content {
-            Error::new(ErrorKind::Truncated, "the stream ended before the answer was whole")
-        } else {
-            Error::new(ErrorKind::Connection, "the stream ended before any content came")
-        }
     }
 }
 
