@@ -164,6 +164,12 @@ impl<'a> Builder<'a, '_> {
             Part::Text { text, .. } | Part::Refusal { text } if text.trim().is_empty() => return Ok(None),
             Part::Text { text, extra } => Block::Text(text, Some(extra).filter(|extra| !extra.is_empty())),
             Part::Refusal { text } => Block::Text(text, None),
+            // Every block of this format says what it is.
+            Part::Native(raw) if Extra::parse(raw.get()).is_ok_and(|all| all.get("type").is_none()) => {
+                let about = format!("messages[{}].content[{at}]", self.at);
+                body.warn(about, "a part of another vendor's own was left out")?;
+                return Ok(None);
+            }
             Part::Native(raw) => Block::Native(raw),
             _ if instructs => return Err(self.wrong(at, "instructions are text in this format")),
             Part::Image(media) => self.image(at, media, body)?,

@@ -159,7 +159,7 @@ impl StreamState {
     fn event(&mut self, name: &str, event: Event<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         let Event { kind, index, delta, content_block, message, usage, rest, .. } = event;
         match kind.some().as_deref().unwrap_or(name) {
-            "content_block_delta" => self.delta(index.count(), &delta, out)?,
+            "content_block_delta" => self.delta(index.count(), delta, out)?,
             "content_block_start" => self.open_block(index.count(), content_block, out)?,
             "content_block_stop" => self.close_block(index.count(), out),
             "message_start" => {
@@ -249,7 +249,7 @@ impl StreamState {
     fn delta(
         &mut self,
         index: Option<u64>,
-        delta: &Delta<'_>,
+        delta: Delta<'_>,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
         let known = self.open.iter().position(|open| Some(open.index) == index || index.is_none());
@@ -257,7 +257,7 @@ impl StreamState {
             Some(at) => at,
             // A block whose start was lost: what it is can be told from its text.
             None => {
-                let Some(open) = Open::lost(index.unwrap_or(0), delta) else { return Ok(()) };
+                let Some(open) = Open::lost(index.unwrap_or(0), &delta) else { return Ok(()) };
                 self.open.push(open);
                 self.open.len() - 1
             }

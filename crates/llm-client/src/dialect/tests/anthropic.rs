@@ -3,6 +3,8 @@
 use insta::assert_snapshot;
 use llm_types::{Extra, FinishReason, Message, ToolResult};
 
+use serde_json::value::RawValue;
+
 use super::recorded::{Recorded, recorded_in};
 use super::*;
 
@@ -194,6 +196,20 @@ fn what_only_the_first_vendor_can_read_goes_to_nobody_else() {
         let about: Vec<&str> = warnings.iter().map(|warning| warning.about.as_str()).collect();
         assert_eq!(about, ["messages[1].reasoning"], "{name}");
     }
+}
+
+#[test]
+fn an_answer_goes_to_another_format_without_what_that_refuses() {
+    let message = collected("citations-stream.sse").0.message().unwrap().clone();
+    let request = ChatRequest::new(vec![message]);
+    let encoded = super::DIALECT.encode_chat(&request, &super::TARGET, false).unwrap();
+    assert_snapshot!(String::from_utf8_lossy(&encoded.body), @r#"{"model":"some-model","messages":[{"role":"assistant","content":[{"type":"text","text":"The book says "},{"type":"text","text":"tides rise"},{"type":"text","text":", and so on."}]}]}"#);
+    let foreign = RawValue::from_string(r#"{"executableCode":{"code":"1"}}"#.to_owned()).unwrap();
+    let parts = vec![Part::text("a"), Part::Native(foreign)];
+    let request = ChatRequest::new(vec![Message::new(llm_types::Role::Assistant, parts)]);
+    let encoded = DIALECT.encode_chat(&request, &TARGET, false).unwrap();
+    assert!(!String::from_utf8_lossy(&encoded.body).contains("executable"));
+    assert_eq!(encoded.warnings[0].about, "messages[0].content[1]");
 }
 
 #[test]
