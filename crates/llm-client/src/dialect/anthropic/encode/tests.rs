@@ -87,6 +87,7 @@ fn thinking_is_asked_for_as_the_model_understands_it() {
         (&BUDGET, budget(5000), Some(1200), enabled(1024), &["reasoning.budget_tokens"]),
         (&BUDGET, budget(5000), Some(1024), String::new(), &["reasoning"]),
         (&BUDGET, budget(5000), Some(5001), enabled(5000), &[]),
+        (&BUDGET, budget(5000), Some(5000), enabled(3750), &["reasoning.budget_tokens"]),
         (&BOTH, level(High), None, effort("high"), &[]),
         (&BOTH, level(XHigh), None, effort("max"), &["reasoning.effort"]),
         (&BOTH, level(Minimal), None, effort("low"), &["reasoning.effort"]),
