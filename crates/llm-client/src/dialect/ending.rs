@@ -43,23 +43,9 @@ impl UsageSoFar {
     }
 }
 
-/// The error of a stream that ended too early; `content` tells whether any had come.
-pub(crate) fn cut(content: bool) -> Error {
-    if content {
-        Error::new(ErrorKind::Truncated, "the stream ended before the answer was whole")
-    } else {
-        Error::new(ErrorKind::Connection, "the stream ended before any content came")
-    }
-}
-
 /// The error of an answer without bounds.
 pub(crate) fn too_many(what: &str) -> Error {
     Error::new(ErrorKind::TooLarge, format!("the answer has more than {what}"))
-}
-
-/// That broken characters were replaced.
-pub(crate) fn repaired() -> Warning {
-    Warning::new("answer", "held characters that are not valid JSON or UTF-8; they were replaced")
 }
 
 /// That the end cut what came after the answer.

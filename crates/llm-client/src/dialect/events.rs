@@ -1,6 +1,6 @@
 //! From a whole answer to the events of a stream that would have given it.
 
-use llm_types::{ChatResponse, Choice, Message, Part, StreamEvent, Warning};
+use llm_types::{ChatResponse, Choice, Error, ErrorKind, Message, Part, StreamEvent, Warning};
 
 /// The events of an answer that came in one piece, for whoever asked for a stream. Collected, they give the same
 /// answer, but for how the call went (attempts, timing, the raw body).
@@ -84,6 +84,21 @@ fn events_of_choice(choice: Choice, out: &mut Vec<StreamEvent>) {
 pub(crate) fn only_reasoning(choice: u32) -> StreamEvent {
     let about = if choice == 0 { "answer".to_owned() } else { format!("choices[{choice}]") };
     StreamEvent::Warning(Warning::new(about, "holds only reasoning; its text is empty"))
+}
+
+/// The warning of an answer that was mended before it could be read.
+pub(crate) fn mended() -> StreamEvent {
+    let message = "held characters that are not valid JSON or UTF-8; they were replaced";
+    StreamEvent::Warning(Warning::new("answer", message))
+}
+
+/// The error of a stream that ended too early, `seen` being whether a reader has seen any of it.
+pub(crate) fn cut(seen: bool) -> Error {
+    if seen {
+        Error::new(ErrorKind::Truncated, "the stream ended before the answer was whole")
+    } else {
+        Error::new(ErrorKind::Connection, "the stream ended before any content came")
+    }
 }
 
 fn replayed(choice: u32, call: Option<u32>, extra: &llm_types::Extra, out: &mut Vec<StreamEvent>) {

@@ -1,9 +1,30 @@
 //! Bodies that came in one piece: what every format does with them alike.
 
+use std::borrow::Cow;
+
 use llm_types::{ChatResponse, Collector, Error, ErrorKind, StreamEvent};
 
 use super::failure::{Failure, excerpt};
+use super::{WireTarget, error_body, json};
 use crate::framing::{SseDecoder, SseFrame};
+
+/// The text of a body that is a JSON object, and whether bytes in it were replaced. `None`: the body is a stream all the
+/// same; some gateways stream whatever they were asked for.
+///
+/// # Errors
+/// The failure that a body of another shape tells of; [`ErrorKind::Protocol`] for one that is no JSON.
+pub(crate) fn object<'a>(
+    body: &'a [u8],
+    target: &WireTarget<'_>,
+) -> Result<Option<(Cow<'a, str>, bool)>, Error> {
+    let (text, replaced) = json::text(body);
+    match text.as_bytes().first() {
+        Some(b'{') => Ok(Some((text, replaced))),
+        Some(b'[' | b'"') => Err(error_body::failure(&text, target)),
+        Some(_) if is_stream(&text) => Ok(None),
+        _ => Err(not_json(&text)),
+    }
+}
 
 /// The answer that a reader's events add up to. What came before an error is paid for: it is the error's partial answer.
 pub(crate) fn response(
@@ -21,7 +42,7 @@ pub(crate) fn response(
     }
 }
 
-/// Whether a body is a stream all the same: some gateways stream whatever they were asked for.
+/// Whether a body is a stream of events.
 pub(crate) fn is_stream(text: &str) -> bool {
     ["data:", "event:", ":", "id:", "retry:"].iter().any(|start| text.starts_with(start))
 }

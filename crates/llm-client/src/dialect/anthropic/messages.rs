@@ -102,6 +102,10 @@ impl<'a> Conversation<'a> {
             Some(turn) if turn.role == role => turn.blocks.append(&mut blocks),
             _ => self.turns.push(Turn { role, blocks }),
         }
+        if let Some(turn) = self.turns.last_mut().filter(|turn| turn.role == "user") {
+            // Results stand before all else that the user says.
+            turn.blocks.sort_by_key(|sent| !matches!(sent.block, Block::ToolResult { .. }));
+        }
         Ok(())
     }
 
@@ -134,10 +138,6 @@ impl<'a> Builder<'a, '_> {
                 blocks.push(Sent { block, cache: None });
             }
         }
-        if message.role != Role::Assistant {
-            // Results come first in their turn.
-            blocks.sort_by_key(|sent| !matches!(sent.block, Block::ToolResult { .. }));
-        }
         let last = blocks.iter_mut().rev().find(|sent| sent.block.can_be_marked());
         if let (Some(last), Some(mark)) = (last, message.extra.get("cache_control")) {
             last.cache = Some(mark);
@@ -164,6 +164,12 @@ impl<'a> Builder<'a, '_> {
             Part::Text { text, .. } | Part::Refusal { text } if text.trim().is_empty() => return Ok(None),
             Part::Text { text, extra } => Block::Text(text, Some(extra).filter(|extra| !extra.is_empty())),
             Part::Refusal { text } => Block::Text(text, None),
+            // Every block of this format says what it is.
+            Part::Native(raw) if Extra::parse(raw.get()).is_ok_and(|all| all.get("type").is_none()) => {
+                let about = format!("messages[{}].content[{at}]", self.at);
+                body.warn(about, "a part of another vendor's own was left out")?;
+                return Ok(None);
+            }
             Part::Native(raw) => Block::Native(raw),
             _ if instructs => return Err(self.wrong(at, "instructions are text in this format")),
             Part::Image(media) => self.image(at, media, body)?,

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use self::block::{Open, Said};
 use super::usage::Ledger;
 use super::wire::{Block, Delta, Event, Message};
-use crate::dialect::events::only_reasoning;
+use crate::dialect::events::{cut, mended, only_reasoning};
 use crate::dialect::json::{self, Raw, Rest};
 use crate::dialect::members::Members;
 use crate::dialect::quirks::Quirks;
@@ -89,17 +89,15 @@ impl StreamState {
         if frame.repaired || repaired {
             self.note_repair(out);
         }
-        let kind = if event.kind.as_str().is_empty() { frame.event } else { event.kind.as_str() };
+        let kind = event.kind.as_str();
         if kind == "error" || frame.event == "error" || is_there(event.error) || !event.present {
             return Err(self.failure(data));
         }
         let from = out.len();
-        let result = match kind {
-            "message" | "" if frame.bare || kind == "message" && event.index.some().is_none() => {
-                self.whole_frame(data, out)
-            }
-            _ if frame.bare => Err(no_answer()),
-            _ => self.event(event, out),
+        let result = if frame.bare || kind == "message" {
+            self.whole_frame(data, out)
+        } else {
+            self.event(frame.event, event, out)
         };
         self.content |= out.iter().skip(from).any(StreamEvent::is_content);
         result
@@ -108,7 +106,7 @@ impl StreamState {
     /// Ends the stream after a clean end of the body.
     pub(crate) fn finish(mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.done && !self.finished {
-            return Err(self.cut());
+            return Err(cut(self.content));
         }
         if self.begun.is_none() {
             return Err(no_answer());
@@ -157,10 +155,11 @@ impl StreamState {
         Ok(())
     }
 
-    fn event(&mut self, event: Event<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+    /// Takes an event; its own word for what it is counts, and the frame's name where it has none.
+    fn event(&mut self, name: &str, event: Event<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         let Event { kind, index, delta, content_block, message, usage, rest, .. } = event;
-        match kind.as_str() {
-            "content_block_delta" => self.delta(index.count(), &delta, out)?,
+        match kind.some().as_deref().unwrap_or(name) {
+            "content_block_delta" => self.delta(index.count(), delta, out)?,
             "content_block_start" => self.open_block(index.count(), content_block, out)?,
             "content_block_stop" => self.close_block(index.count(), out),
             "message_start" => {
@@ -250,7 +249,7 @@ impl StreamState {
     fn delta(
         &mut self,
         index: Option<u64>,
-        delta: &Delta<'_>,
+        delta: Delta<'_>,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
         let known = self.open.iter().position(|open| Some(open.index) == index || index.is_none());
@@ -258,7 +257,7 @@ impl StreamState {
             Some(at) => at,
             // A block whose start was lost: what it is can be told from its text.
             None => {
-                let Some(open) = Open::lost(index.unwrap_or(0), delta) else { return Ok(()) };
+                let Some(open) = Open::lost(index.unwrap_or(0), &delta) else { return Ok(()) };
                 self.open.push(open);
                 self.open.len() - 1
             }
@@ -335,8 +334,7 @@ impl StreamState {
 
     fn note_repair(&mut self, out: &mut Vec<StreamEvent>) {
         if !std::mem::replace(&mut self.repaired, true) {
-            let message = "held characters that are not valid JSON or UTF-8; they were replaced";
-            out.push(StreamEvent::Warning(Warning::new("answer", message)));
+            out.push(mended());
         }
     }
 
@@ -349,19 +347,10 @@ impl StreamState {
     /// Takes a last event that the end of the body cut: it costs nothing when the answer was whole before it.
     fn cut_event(&self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.finished {
-            return Err(self.cut());
+            return Err(cut(self.content));
         }
         out.push(StreamEvent::Warning(Warning::new("answer", "the stream was cut after the answer")));
         Ok(())
-    }
-
-    /// The error of a body that ended too early.
-    fn cut(&self) -> Error {
-        if self.content {
-            Error::new(ErrorKind::Truncated, "the stream ended before the answer was whole")
-        } else {
-            Error::new(ErrorKind::Connection, "the stream ended before any content came")
-        }
     }
 }
 

@@ -12,6 +12,7 @@ use self::candidate::{CandidateState, Shared};
 use super::wire::{Answer, Candidate, Feedback};
 use super::{date, errors, usage};
 use crate::dialect::ending::{self, UsageSoFar};
+use crate::dialect::events::{cut, mended};
 use crate::dialect::json::{self, Few, Raw};
 use crate::dialect::members::Members;
 use crate::dialect::quirks::Quirks;
@@ -91,7 +92,7 @@ impl StreamState {
     /// Ends the stream after a clean end of the body.
     pub(crate) fn finish(mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.done && !self.is_complete() {
-            return Err(ending::cut(self.content));
+            return Err(cut(self.content));
         }
         if self.candidates.is_empty() {
             return Err(no_answer());
@@ -244,7 +245,7 @@ impl StreamState {
 
     fn note_repair(&mut self, out: &mut Vec<StreamEvent>) {
         if !std::mem::replace(&mut self.repaired, true) {
-            out.push(StreamEvent::Warning(ending::repaired()));
+            out.push(mended());
         }
     }
 
@@ -256,7 +257,7 @@ impl StreamState {
     /// Takes a last event that the end of the body cut: it costs nothing when the answer was whole before it.
     fn cut_event(&mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.is_complete() {
-            return Err(ending::cut(self.content));
+            return Err(cut(self.content));
         }
         out.push(StreamEvent::Warning(ending::cut_after_answer()));
         Ok(())

@@ -1,13 +1,12 @@
 //! Our own imitations of what servers send, and recorded answers, each through every way of reading it.
 
-use std::path::Path;
-
 use insta::assert_snapshot;
-use llm_types::{ChatRequest, ChatResponse, Collector, Extra, FinishReason, StreamEvent};
+use llm_types::{ChatRequest, FinishReason, StreamEvent};
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::tests::shape;
+use crate::dialect::tests::recorded::{Recorded, recorded_in};
+use crate::dialect::tests::{collect, shape};
 use crate::dialect::{Dialect, Hints, WireTarget, events_of};
 
 const TARGET: WireTarget<'static> =
@@ -77,12 +76,6 @@ fn stream<'a>(
 fn outcome<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, json: bool) -> String {
     let (events, result) = stream(pieces, json, &TARGET);
     format!("{events:?} {result:?}")
-}
-
-fn collect(events: Vec<StreamEvent>) -> ChatResponse {
-    let mut collector = Collector::new();
-    events.into_iter().for_each(|event| collector.push(event));
-    collector.finish()
 }
 
 /// What a body says, whichever way it is read.
@@ -351,35 +344,8 @@ fn depth_and_size_do_not_crash() {
     }
 }
 
-struct Recorded {
-    name: String,
-    model: String,
-    streamed: bool,
-    status: u16,
-    body: Vec<u8>,
-}
-
-/// The recorded bodies of this dialect, where `LLM_TEST_DATA` names the folder that holds them; none where it is not set.
 fn recorded() -> Vec<Recorded> {
-    let Ok(folder) = std::env::var("LLM_TEST_DATA") else {
-        println!("skipped: LLM_TEST_DATA is not set");
-        return Vec::new();
-    };
-    let folder = Path::new(&folder).join("recorded");
-    let index = std::fs::read_to_string(folder.join("index.jsonl")).expect("the index of recorded answers");
-    let rows = index.lines().filter_map(|line| {
-        let mut row = Extra::parse(line).unwrap();
-        let file: String = row.take_as("file").unwrap().unwrap();
-        let name = file.strip_prefix("gemini/")?.to_owned();
-        Some(Recorded {
-            name,
-            model: row.take_as("model").unwrap().unwrap_or_default(),
-            streamed: row.take_as("streamed").unwrap().unwrap_or_default(),
-            status: row.take_as("status").unwrap().unwrap_or(200),
-            body: std::fs::read(folder.join(&file)).unwrap(),
-        })
-    });
-    rows.collect()
+    recorded_in("gemini/")
 }
 
 #[test]

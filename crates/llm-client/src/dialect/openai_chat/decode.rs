@@ -21,17 +21,11 @@ pub(crate) fn decode_events(
     target: &WireTarget<'_>,
     out: &mut Vec<StreamEvent>,
 ) -> Result<(), Error> {
-    let (text, replaced) = json::text(body);
-    match text.as_bytes().first() {
-        Some(b'{') => {}
-        Some(b'[' | b'"') => return Err(error_body::failure(&text, target)),
-        Some(_) if whole::is_stream(&text) => {
-            let mut state = StreamState::new(target);
-            whole::frames(body, |frame| state.step(frame, out))?;
-            return state.finish(out);
-        }
-        _ => return Err(whole::not_json(&text)),
-    }
+    let Some((text, replaced)) = whole::object(body, target)? else {
+        let mut state = StreamState::new(target);
+        whole::frames(body, |frame| state.step(frame, out))?;
+        return state.finish(out);
+    };
     let mut scratch = String::new();
     let (answer, repaired) =
         json::parse::<Answer<'_>>(&text, &mut scratch).map_err(|error| json::broken("the body", &error))?;

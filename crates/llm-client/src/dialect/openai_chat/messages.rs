@@ -234,7 +234,11 @@ impl<'a> Builder<'a, '_> {
 
     fn part(&self, at: usize, part: &'a Part) -> Result<SentPart<'a>, Error> {
         Ok(match part {
-            Part::Text { text, extra } => SentPart::Text(text, Some(extra).filter(|extra| !extra.is_empty())),
+            Part::Text { text, extra } => {
+                // Citations stand in texts of another format only, and are refused in this one.
+                let fits = !extra.is_empty() && extra.get("citations").is_none();
+                SentPart::Text(text, Some(extra).filter(|_| fits))
+            }
             Part::Refusal { text } => match self.quirks.refusal {
                 RefusalForm::Part => SentPart::Refusal(text),
                 RefusalForm::Text => SentPart::Text(text, None),

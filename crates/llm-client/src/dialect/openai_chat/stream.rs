@@ -11,6 +11,7 @@ use self::choice::{ChoiceState, Shared};
 use super::usage;
 use super::wire::{Answer, Choice};
 use crate::dialect::ending::{self, UsageSoFar};
+use crate::dialect::events::{cut, mended};
 use crate::dialect::ids::short_id;
 use crate::dialect::json::{self, Raw};
 use crate::dialect::members::Members;
@@ -114,7 +115,7 @@ impl StreamState {
     /// Ends the stream after a clean end of the body.
     pub(crate) fn finish(mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.done && !self.is_complete() {
-            return Err(ending::cut(self.content));
+            return Err(cut(self.content));
         }
         if self.choices.is_empty() {
             return Err(no_answer());
@@ -239,7 +240,7 @@ impl StreamState {
 
     fn note_repair(&mut self, out: &mut Vec<StreamEvent>) {
         if !std::mem::replace(&mut self.repaired, true) {
-            self.aside(StreamEvent::Warning(ending::repaired()), out);
+            self.aside(mended(), out);
         }
     }
 
@@ -265,7 +266,7 @@ impl StreamState {
     /// Takes a last event that the end of the body cut: it costs nothing when the answer was whole before it.
     fn cut_event(&mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.is_complete() {
-            return Err(ending::cut(self.content));
+            return Err(cut(self.content));
         }
         self.aside(StreamEvent::Warning(ending::cut_after_answer()), out);
         Ok(())

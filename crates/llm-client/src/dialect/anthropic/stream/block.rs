@@ -1,5 +1,7 @@
 //! One block of an answer, between its start and its end.
 
+use std::borrow::Cow;
+
 use llm_types::{Extra, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
@@ -71,13 +73,13 @@ impl Open {
         let kind = match kind.as_str() {
             "text" => {
                 let mut open = Kind::Text { begun: false, citations: list(citations), extra: kept(rest) };
-                open.text(text.as_str(), said, out);
+                open.text(text.some(), said, out);
                 open
             }
             "thinking" => {
                 let mut open =
                     Kind::Thinking { begun: false, signature: signature.owned(), extra: kept(rest) };
-                open.think(thinking.as_str(), said, out);
+                open.think(thinking.some(), said, out);
                 open
             }
             "redacted_thinking" => {
@@ -131,9 +133,9 @@ impl Open {
     }
 
     /// Takes a piece. One that does not belong into such a block means nothing.
-    pub(super) fn add(&mut self, delta: &Delta<'_>, said: &mut Said, out: &mut Vec<StreamEvent>) {
+    pub(super) fn add(&mut self, delta: Delta<'_>, said: &mut Said, out: &mut Vec<StreamEvent>) {
         match (delta.kind.as_str(), &mut self.kind) {
-            ("text_delta", kind @ Kind::Text { .. }) => kind.text(delta.text.as_str(), said, out),
+            ("text_delta", kind @ Kind::Text { .. }) => kind.text(delta.text.some(), said, out),
             ("citations_delta", Kind::Text { citations, .. }) => {
                 if let Some(citation) = delta.citation.some() {
                     said.kept = said.kept.saturating_add(citation.get().len());
@@ -141,16 +143,14 @@ impl Open {
                 }
             }
             ("thinking_delta", kind @ Kind::Thinking { .. }) => {
-                kind.think(delta.thinking.as_str(), said, out);
+                kind.think(delta.thinking.some(), said, out);
             }
             ("signature_delta", Kind::Thinking { signature, .. }) => {
-                *signature = Some(delta.signature.as_str().to_owned()).filter(|text| !text.is_empty());
+                *signature = delta.signature.owned();
             }
             ("input_json_delta", Kind::Call { call, begun, .. }) => {
-                let arguments = delta.partial_json.as_str();
-                if !arguments.is_empty() {
+                if let Some(arguments) = delta.partial_json.owned() {
                     *begun = true;
-                    let arguments = arguments.to_owned();
                     out.push(StreamEvent::ToolCallDelta { choice: 0, index: *call, arguments });
                 }
             }
@@ -206,11 +206,8 @@ impl Open {
 }
 
 impl Kind {
-    fn text(&mut self, text: &str, said: &mut Said, out: &mut Vec<StreamEvent>) {
-        let Self::Text { begun, citations, extra } = self else { return };
-        if text.is_empty() {
-            return;
-        }
+    fn text(&mut self, text: Option<Cow<'_, str>>, said: &mut Said, out: &mut Vec<StreamEvent>) {
+        let (Self::Text { begun, citations, extra }, Some(text)) = (self, text) else { return };
         if !std::mem::replace(begun, true) {
             let mut extra = std::mem::take(extra);
             if let Some(citations) = join(&std::mem::take(citations)) {
@@ -222,16 +219,13 @@ impl Kind {
             }
             (said.apart, said.answered, said.unsigned) = (apart, true, false);
         }
-        out.push(StreamEvent::Text { choice: 0, text: text.to_owned() });
+        out.push(StreamEvent::Text { choice: 0, text: text.into_owned() });
     }
 
-    fn think(&mut self, text: &str, said: &mut Said, out: &mut Vec<StreamEvent>) {
-        let Self::Thinking { begun, .. } = self else { return };
-        if text.is_empty() {
-            return;
-        }
+    fn think(&mut self, text: Option<Cow<'_, str>>, said: &mut Said, out: &mut Vec<StreamEvent>) {
+        let (Self::Thinking { begun, .. }, Some(text)) = (self, text) else { return };
         said.thought = true;
-        let text = text.to_owned();
+        let text = text.into_owned();
         if !std::mem::replace(begun, true) && std::mem::take(&mut said.unsigned) {
             let block = Box::new(Reasoning::text(text));
             return out.push(StreamEvent::ReasoningBlock { choice: 0, block });

@@ -1,9 +1,10 @@
 //! What chunks add up to, and how streams end.
 
-use llm_types::{ChatResponse, Collector, FinishReason, Part};
+use llm_types::{ChatResponse, FinishReason, Part};
 
 use super::*;
 use crate::dialect::gemini::{decode, encode};
+use crate::dialect::tests::collect;
 
 const TARGET: WireTarget<'static> =
     WireTarget { model: "gemini-x", quirks: &Quirks::GEMINI, origin: Some("us") };
@@ -25,12 +26,6 @@ fn read(chunks: &[&str]) -> ChatResponse {
     let (events, result) = run(chunks);
     result.unwrap_or_else(|error| panic!("{chunks:?}: {error:?}"));
     collect(events)
-}
-
-fn collect(events: Vec<StreamEvent>) -> ChatResponse {
-    let mut collector = Collector::new();
-    events.into_iter().for_each(|event| collector.push(event));
-    collector.finish()
 }
 
 /// A chunk with these parts.
