@@ -15,9 +15,22 @@ mod grant;
 mod session;
 
 #[cfg(feature = "vertex")]
-pub use grant::{Grant, GrantAddresses};
+pub use grant::Grant;
 #[cfg(feature = "vertex")]
 pub use session::Session;
+
+/// Where an account signs in, and for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GrantAddresses {
+    /// Where tokens are asked for, unless the credentials say otherwise.
+    pub token_url: &'static str,
+    /// Where the machine itself is asked for one.
+    pub machine_url: &'static str,
+    /// The header that the machine wants to see.
+    pub machine_header: (&'static str, &'static str),
+    /// What the token is for.
+    pub scope: &'static str,
+}
 
 /// Gives the tokens of calls.
 #[async_trait]

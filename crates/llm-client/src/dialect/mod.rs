@@ -39,7 +39,7 @@ mod ids;
 pub(crate) mod json;
 mod members;
 mod openai_chat;
-mod path;
+pub(crate) mod path;
 mod quirks;
 mod reasoning;
 mod think_tags;

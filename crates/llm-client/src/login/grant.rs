@@ -15,21 +15,11 @@ use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject as _;
 use serde::Serialize;
 
+use super::GrantAddresses;
+use crate::dialect::path::segment;
+
 /// How long a signed request for a token is good.
 const LIFETIME_SECS: u64 = 3600;
-
-/// Where an account signs in, and for what.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GrantAddresses {
-    /// Where tokens are asked for, unless the credentials say otherwise.
-    pub token_url: &'static str,
-    /// Where the machine itself is asked for one.
-    pub machine_url: &'static str,
-    /// The header that the machine wants to see.
-    pub machine_header: (&'static str, &'static str),
-    /// What the token is for.
-    pub scope: &'static str,
-}
 
 /// The right to ask for tokens. Nothing secret is shown of it.
 pub struct Grant {
@@ -223,16 +213,5 @@ impl Grant {
 
 /// A form's fields, percent-coded.
 fn form(fields: &[(&str, &str)]) -> String {
-    let coded = |text: &str| {
-        text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                    out.push(char::from(byte))
-                }
-                byte => out.push_str(&format!("%{byte:02X}")),
-            }
-            out
-        })
-    };
-    fields.iter().map(|(name, value)| format!("{name}={}", coded(value))).collect::<Vec<_>>().join("&")
+    fields.iter().map(|(name, value)| format!("{name}={}", segment(value))).collect::<Vec<_>>().join("&")
 }

@@ -267,6 +267,7 @@ impl Builder<'_> {
         let mut provider = SpecProvider::new(row)
             .with_name(&entry.name)
             .with_shared(self.shared.clone())
+            .with_sign_in_from(self.sources.env)
             .with_key_advice(self.advice(row, &entry.name));
         // As the user says, else by provider, else by host.
         let told = spot.dialect.map(|dialect| dialect.value);

@@ -1,14 +1,15 @@
 //! Vendors with models or machines of their own, but for China's.
 
 use llm_client::dialect::{
-    Dialect, EmptyContent, ErrorPattern, FileUrl, InTotal, LogprobsForm, Quirks, ReasoningForm, RefusalForm,
-    Replay, ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage, SystemRole, TagPair, ThinkTags,
-    TokenLimit, ToolIds, UsageRule,
+    CountForm, Dialect, EmbeddingsForm, EmptyContent, ErrorPattern, FileUrl, InTotal, LogprobsForm, Quirks,
+    ReasoningForm, RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage,
+    SystemRole, TagPair, ThinkTags, TokenLimit, ToolIds, UsageRule,
 };
+use llm_client::login::GrantAddresses;
 use llm_types::{Capabilities, ErrorKind};
 
 use super::{COMPATIBLE, HOSTED, LOW_HIGH_MAX, LOW_TO_HIGH, NOTHING_KNOWN};
-use crate::spec::{AddressVariable, ProviderSpec};
+use crate::spec::{AddressVariable, ProviderSpec, SignIn};
 
 /// What one family of models can do, wherever it is served.
 const GEMINI_CAPABILITIES: Capabilities = Capabilities {
@@ -138,6 +139,53 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         hosts: &["generativelanguage.googleapis.com"],
         dialect: Dialect::Gemini,
         quirks: Quirks { errors: GEMINI_ERRORS, ..Quirks::GEMINI },
+        default_model: Some("gemini-2.5-flash"),
+        capabilities: GEMINI_CAPABILITIES,
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "vertex",
+        display: "Google Vertex AI",
+        traced_as: Some("gcp.vertex_ai"),
+        // It is a project's: there is no address without one.
+        address_env: Some(AddressVariable::Project {
+            name: "GOOGLE_CLOUD_PROJECT",
+            place: "GOOGLE_CLOUD_LOCATION",
+            usual: "global",
+            hosts: &[
+                ("global", "aiplatform.googleapis.com"),
+                ("us", "aiplatform.us.rep.googleapis.com"),
+                ("eu", "aiplatform.eu.rep.googleapis.com"),
+            ],
+            host: "-aiplatform.googleapis.com",
+            path: "/v1/projects/{project}/locations/{place}/publishers/google",
+        }),
+        hosts: &[
+            "aiplatform.googleapis.com",
+            "-aiplatform.googleapis.com",
+            "aiplatform.us.rep.googleapis.com",
+            "aiplatform.eu.rep.googleapis.com",
+        ],
+        sign_in: Some(SignIn {
+            file_env: "GOOGLE_APPLICATION_CREDENTIALS",
+            home_file: ".config/gcloud/application_default_credentials.json",
+            app_data_file: "gcloud/application_default_credentials.json",
+            addresses: GrantAddresses {
+                token_url: "https://oauth2.googleapis.com/token",
+                machine_url: "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token",
+                machine_header: ("metadata-flavor", "Google"),
+                scope: "https://www.googleapis.com/auth/cloud-platform",
+            },
+        }),
+        dialect: Dialect::Gemini,
+        quirks: Quirks {
+            // Tiers are bought for the project; labels are taken.
+            lacks: &[Setting::ServiceTier],
+            count_form: CountForm::Bare,
+            embeddings_form: EmbeddingsForm::Config,
+            errors: GEMINI_ERRORS,
+            ..Quirks::GEMINI
+        },
         default_model: Some("gemini-2.5-flash"),
         capabilities: GEMINI_CAPABILITIES,
         ..COMPATIBLE

@@ -163,7 +163,7 @@ pub(crate) const FAMILIES: &[Family] = &[
                     (XHigh, "HIGH"),
                     (Max, "HIGH"),
                 ],
-            )
+            );
         }),
         ..Family::PLAIN
     },
@@ -182,7 +182,7 @@ pub(crate) const FAMILIES: &[Family] = &[
                     (XHigh, "HIGH"),
                     (Max, "HIGH"),
                 ],
-            )
+            );
         }),
         ..Family::PLAIN
     },

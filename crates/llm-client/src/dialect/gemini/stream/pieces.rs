@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::value::RawValue;
 
 use crate::dialect::gemini::wire::Piece;
+use crate::dialect::json::Raw;
 
 /// What may be kept of one call.
 const MOST_BYTES: usize = 32 << 20;
@@ -52,7 +53,7 @@ impl Pieces {
         }
         let goes_on = piece.goes_on.json() == "true";
         let is_null = !piece.null.as_str().is_empty();
-        let value = match [piece.number, piece.boolean].into_iter().find_map(|raw| raw.some()) {
+        let value = match [piece.number, piece.boolean].into_iter().find_map(Raw::some) {
             Some(raw) => Node::Value(raw.to_owned()),
             None if piece.string.some().is_none() && is_null => Node::Value(RawValue::NULL.to_owned()),
             None => {
