@@ -11,5 +11,6 @@
 
 mod cli;
 mod client;
+mod coming_from;
 mod pools;
 mod telemetry;

@@ -17,7 +17,7 @@ use crate::{
 pub(crate) const COMMAND: Command = Command {
     name: "bench",
     about: "Compare the client with a bare hyper loop; measure batch throughput, memory and start time",
-    usage: "bench [--rows N] [--rounds N] [--only exchange|batch|start]\n\n  --rows N    rows of the batch runs (default 100000)\n  --rounds N  rounds of the exchange comparison (default 15)\n  --only X    one part only\n\n  Builds in release. Run it on a quiet machine.",
+    usage: "bench [--rows N] [--rounds N] [--only exchange|choosing|batch|start]\n\n  --rows N    rows of the batch runs (default 100000)\n  --rounds N  rounds of the exchange comparison (default 15)\n  --only X    one part only\n\n  Builds in release. Run it on a quiet machine.",
     run,
 };
 
@@ -27,8 +27,11 @@ fn run(mut args: Args) -> Outcome {
     let only: Option<String> = args.value("--only")?;
     args.end()?;
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
-    if !["exchange", "batch", "start"].into_iter().any(wanted) {
-        return Err(format!("--only: `{}` is none of exchange, batch, start", only.unwrap_or_default()));
+    if !["exchange", "choosing", "batch", "start"].into_iter().any(wanted) {
+        return Err(format!(
+            "--only: `{}` is none of exchange, choosing, batch, start",
+            only.unwrap_or_default()
+        ));
     }
     let build = ["build", "--release", "--locked", "--package", "llm-cli", "--package", "llm-bench"];
     run::echo(run::cargo().args(build))?;
@@ -38,6 +41,9 @@ fn run(mut args: Args) -> Outcome {
     let stage = Stage::new(built("llm"))?;
     if wanted("exchange") {
         exchange(&stage, &built("llm-bench"), rounds)?;
+    }
+    if wanted("choosing") {
+        choosing(&stage, &built("llm-bench"))?;
     }
     if wanted("batch") {
         batch(&stage, rows)?;
@@ -70,6 +76,63 @@ fn exchange(stage: &Stage, bench: &Path, rounds: u16) -> Outcome {
     let ports = [&plain, &streamed, &paced].map(|mock| mock.port.to_string());
     command.arg("exchange").args(ports).arg(rounds.to_string());
     run::echo(&mut command)
+}
+
+/// What look-up, choice and admission add to a call, in instructions and in memory, with few and with many models.
+fn choosing(stage: &Stage, bench: &Path) -> Outcome {
+    match [1, 1000].map(|models| instructions(stage, bench, models)) {
+        [Ok(few), Ok(many)] => println!(
+            "look-up, choice and admission: {few} instructions a call, {many} with 1000 models more (goal 4000)"
+        ),
+        [Err(error), _] | [_, Err(error)] => {
+            println!("look-up, choice and admission: not counted, since valgrind did not run: {error}");
+        }
+    }
+    let folder = stage.folder("choosing")?;
+    let mocks = ["one", "two"].map(|name| Mock::start_silent(stage, &folder, name, &["--delay", "4000ms"]));
+    let [one, two] = mocks;
+    let ports = [one?, two?];
+    let each = |way: &str, models: &str| -> Outcome<f64> {
+        let mut command = stage.clean(bench);
+        command
+            .args(["memory", way, models])
+            .args(ports.iter().map(|mock| mock.port.to_string()))
+            .arg("5000");
+        let said = run::capture(&mut command)?;
+        if !said.contains("5000 of 5000 answered") {
+            return Err(format!("not every call was answered: {}", said.trim()));
+        }
+        let first = said.split_whitespace().next().and_then(|word| word.parse().ok());
+        first.ok_or_else(|| format!("no figure in: {said}"))
+    };
+    let (bare, pooled, many) = (each("direct", "1")?, each("pooled", "1")?, each("pooled", "1000")?);
+    println!(
+        "memory of a call in flight (5000 of them): bare client {bare:.0} bytes, through a pool with limits {pooled:.0}, \
+         ratio {:.2} (goal 1.2); with 1000 models more {:.2}",
+        pooled / bare,
+        many / bare
+    );
+    Ok(())
+}
+
+/// What a pooled call takes more than one to a client at hand, in instructions.
+fn instructions(stage: &Stage, bench: &Path, models: usize) -> Outcome<u64> {
+    let count = |way: &str, calls: u64| -> Outcome<u64> {
+        let mut command = stage.clean("valgrind");
+        command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(bench);
+        command.args(["calls", way, &models.to_string(), &calls.to_string()]);
+        let output = command.output().map_err(|error| format!("valgrind: {error}"))?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        collected(&said).ok_or_else(|| format!("valgrind said: {}", said.trim()))
+    };
+    // The difference of two lengths leaves the start out.
+    let each = |way: &str| -> Outcome<u64> { Ok(count(way, 3000)?.saturating_sub(count(way, 1000)?) / 2000) };
+    Ok(each("pooled")?.saturating_sub(each("direct")?))
+}
+
+/// The count in callgrind's last words: `Collected : 1234`.
+fn collected(said: &str) -> Option<u64> {
+    said.lines().find_map(|line| line.split_once("Collected :"))?.1.trim().parse().ok()
 }
 
 /// (c) Many rows through the real binary, and the run after it, which finds everything done.

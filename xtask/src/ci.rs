@@ -82,7 +82,9 @@ fn docs() -> Outcome {
 /// The smaller builds that a library's user may choose compile on their own.
 fn features() -> Outcome {
     run::echo(run::cargo().args(["check", "--locked", "--package", "llm-types"]))?;
-    run::echo(run::cargo().args(["check", "--locked", "--package", "llm-client", "--no-default-features"]))
+    run::echo(run::cargo().args(["check", "--locked", "--package", "llm-client", "--no-default-features"]))?;
+    // The tests switch everything on; this is what a user installs.
+    run::echo(run::cargo().args(["check", "--locked", "--package", "llm-cli"]))
 }
 
 fn dependencies() -> Outcome {

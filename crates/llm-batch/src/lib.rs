@@ -84,5 +84,5 @@ pub use crate::runner::BatchRunner;
 pub use crate::shutdown::Shutdown;
 pub use crate::source::{BatchRequest, Input};
 pub use crate::stream::ResultStream;
-pub use crate::summary::{ErrorCount, MaxFailures, Stop, StopReason, Summary, Unclaimed};
+pub use crate::summary::{ErrorCount, MaxFailures, Spending, Stop, StopReason, Summary, Unclaimed};
 pub use crate::verify::{Findings, VerifyReport, verify};

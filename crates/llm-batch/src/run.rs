@@ -309,6 +309,7 @@ impl Run {
             formats: seen.formats,
             errors,
             usage: tally.usage,
+            spending: None,
             attempts: tally.attempts,
             elapsed,
             rows_per_sec: if elapsed.is_zero() { 0.0 } else { new as f64 / elapsed.as_secs_f64() },

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use llm_types::{Error, ErrorKind, Usage};
+use llm_types::{Error, ErrorKind, Money, Usage};
 use serde::{Serialize, Serializer};
 
 use crate::latency::{Histogram, Latency};
@@ -49,6 +49,8 @@ pub struct Summary {
     pub errors: Vec<ErrorCount>,
     /// Tokens used in this run, where the vendor says so.
     pub usage: Option<Usage>,
+    /// What this run spent of its budget. The budget is the client's, so whoever made the client fills this in.
+    pub spending: Option<Spending>,
     /// Requests made in this run.
     pub attempts: u64,
     /// How long the run took.
@@ -78,6 +80,25 @@ impl Summary {
     pub fn is_complete(&self) -> bool {
         self.stopped.is_none()
     }
+}
+
+/// What a run spent, and what it might have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Spending {
+    /// In US dollars; `None` where the price is not known.
+    pub cost: Option<Money>,
+    /// The most it might have cost.
+    pub max_cost: Option<Money>,
+    /// What is left of that.
+    pub cost_left: Option<Money>,
+    /// Tokens read and written.
+    pub tokens: u64,
+    /// The most it might have used.
+    pub max_total_tokens: Option<u64>,
+    /// What is left of that.
+    pub tokens_left: Option<u64>,
+    /// Calls whose cost is an estimate, because nobody told what they used.
+    pub estimated_calls: u64,
 }
 
 /// Failures of one kind.
@@ -128,7 +149,8 @@ impl Stop {
         let message = match reason {
             StopReason::Key => "the key was refused",
             StopReason::Quota => "no credit or quota is left",
-            StopReason::Budget => "the budget is used up",
+            // It names the budget and its figures itself.
+            StopReason::Budget => return Self { reason, message: error.chain(), error: Some(error) },
             StopReason::Config => "the client refuses every request",
             StopReason::Cancelled => "the client was closed",
             StopReason::Outage => "nothing was answered for too long",

@@ -12,13 +12,10 @@ const COMMANDS_ELSEWHERE: &[&str] = &[
     "cache",
     "chat",
     "completions",
-    "config",
     "count",
     "doctor",
     "embed",
     "history",
-    "init",
-    "keys",
     "logs",
     "man",
     "price",
@@ -26,7 +23,6 @@ const COMMANDS_ELSEWHERE: &[&str] = &[
     "providers",
     "run",
     "serve",
-    "set-model",
 ];
 
 /// The command line with its command first, `ask` where none was named.
@@ -35,7 +31,7 @@ const COMMANDS_ELSEWHERE: &[&str] = &[
 /// A usage error for a word that was likely meant as a command, and for an empty command line.
 pub fn with_command(args: Vec<OsString>, cli: &clap::Command) -> Result<Vec<OsString>, Failure> {
     let commands: Vec<&str> = cli.get_subcommands().map(clap::Command::get_name).chain(["help"]).collect();
-    let first = first_word(&args, cli);
+    let first = first_word(&args, cli, 1);
     let mut args = args;
     match first {
         First::Word(at) => {
@@ -45,6 +41,16 @@ pub fn with_command(args: Vec<OsString>, cli: &clap::Command) -> Result<Vec<OsSt
                 Some(name) if commands.contains(&name) => {
                     let command = args.remove(at);
                     args.insert(1, command);
+                    // `llm --errors json config show`: what is asked for goes before the options, too.
+                    let inner = cli.find_subcommand(name).filter(|inner| inner.is_subcommand_required_set());
+                    if let (Some(inner), First::Word(at)) = (inner, first_word(&args, cli, 2))
+                        && args.get(at).and_then(|word| word.to_str()).is_some_and(|word| {
+                            inner.get_subcommands().any(|action| action.get_name() == word)
+                        })
+                    {
+                        let action = args.remove(at);
+                        args.insert(2, action);
+                    }
                 }
                 Some(name) => {
                     refuse_slip(name, alone, &args, &commands)?;
@@ -103,8 +109,8 @@ enum First {
     None,
 }
 
-fn first_word(args: &[OsString], cli: &clap::Command) -> First {
-    let mut at = 1;
+fn first_word(args: &[OsString], cli: &clap::Command, from: usize) -> First {
+    let mut at = from;
     while let Some(arg) = args.get(at) {
         let Some(text) = arg.to_str() else { return First::Word(at) };
         at += match text {
@@ -198,6 +204,9 @@ mod tests {
             ("--color=never|version", "version|--color=never"),
             ("-m|list|hello there", "ask|-m|list|hello there"),
             ("help|batch", "help|batch"),
+            ("--errors|json|config|show", "config|show|--errors|json"),
+            ("-v|config|check|x", "config|check|-v|x"),
+            ("config|--json", "config|--json"),
             ("--help", "--help"),
             ("-V", "-V"),
         ] {

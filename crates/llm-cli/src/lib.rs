@@ -15,12 +15,14 @@ pub mod exit;
 #[cfg(feature = "prometheus")]
 mod exporter;
 pub mod failure;
+mod folders;
 pub mod intent;
 mod logging;
 pub mod progress;
 pub mod prompt;
 mod session;
 mod signals;
+mod table;
 pub mod term;
 
 use std::ffi::OsString;
@@ -29,7 +31,7 @@ use std::sync::Arc;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
 
-use crate::args::{BatchAction, Cli, Command};
+use crate::args::{BatchAction, Cli, Command, ConfigAction, KeysAction};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::term::{ErrorForm, Term, colour};
@@ -96,6 +98,21 @@ fn dispatch(command: Command, term: &Arc<Term>) -> Result<Exit, Failure> {
         Command::List(list) => commands::list::run(&list, term),
         Command::Test(test) => commands::test::run(&test, term),
         Command::Mock(mock) => commands::mock::run(&mock, term),
+        Command::Config(config) => match config.action {
+            ConfigAction::Show(show) => commands::config::show::run(&show, term),
+            ConfigAction::Check(check) => commands::config::check::run(&check, term),
+            ConfigAction::Path(path) => commands::config::path::run(&path, term),
+            ConfigAction::Edit(edit) => commands::config::edit::run(&edit, term),
+        },
+        Command::Init(init) => commands::init::run(&init, term),
+        Command::SetModel(set) => commands::set_model::run(&set, term),
+        Command::Keys(keys) => match keys.action {
+            KeysAction::List(list) => commands::keys::list::run(&list, term),
+            KeysAction::Test(test) => commands::keys::test::run(&test, term),
+            KeysAction::Path(path) => commands::keys::path::run(&path, term),
+            KeysAction::Set(set) => commands::keys::keep::set(&set, term),
+            KeysAction::Rm(rm) => commands::keys::keep::rm(&rm, term),
+        },
         Command::Version(version) => commands::version::run(&version, term),
     }
 }

@@ -1,16 +1,18 @@
 //! From flags, environment and files to the client that a command calls.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use llm_client::{ModelClient, Settings};
-use llm_manager::config::{Choice, Loaded, Sources, load};
+use llm_manager::config::{Choice, Loaded, Sources, load, user_config};
 use llm_mock::{MockConfig, MockServer};
-use llm_types::{Error, ErrorKind};
+use llm_types::{Error, ErrorKind, Price};
 
 use crate::args::Model;
-use crate::failure::Failure;
+use crate::exit::Exit;
+use crate::failure::{Failure, reason};
+use crate::folders;
 use crate::term::{Term, safe};
 
 /// Stands for the model's name where a server is asked for its list and no model is meant.
@@ -23,6 +25,8 @@ pub(crate) struct Session {
     pub(crate) client: Arc<dyn ModelClient>,
     /// The settings it was made with.
     pub(crate) settings: Settings,
+    /// What the model's tokens cost, where the configuration says so.
+    pub(crate) price: Option<Price>,
 }
 
 impl Session {
@@ -59,11 +63,7 @@ impl Session {
         let loaded = configuration(Some(model), &[])?;
         warn(&loaded.warnings, term);
         let name = name.or(model.model.as_deref());
-        let of_provider = name.and_then(|name| {
-            let provider = loaded.manager.provider(name)?;
-            let first = provider.models().first().map(|model| model.name.as_str());
-            Some(format!("{name}/{}", provider.default_model().or(first).unwrap_or(ANY_MODEL)))
-        });
+        let of_provider = name.and_then(|name| Some(loaded.any_model(&*loaded.manager.provider(name)?)));
         let has_address = model.base_url.is_some()
             || ["LLM_RS_BASE_URL", "FLEXLLM_BASE_URL"].iter().any(|name| variable(name).is_some());
         let nameless = name.is_none() && has_address && loaded.default_model().is_none();
@@ -81,7 +81,7 @@ impl Session {
             // They were checked when they were read.
             settings.set(set.key, &set.value).map_err(Error::from)?;
         }
-        Ok(Self { client, settings })
+        Ok(Self { client, settings, price: choice.price.clone() })
     }
 
     /// A call of this client failed.
@@ -95,11 +95,7 @@ impl Session {
 /// # Errors
 /// What a file, a variable or an option says wrong.
 pub(crate) fn configuration(model: Option<&Model>, defaults: &[(&str, String)]) -> Result<Loaded, Failure> {
-    let env = |name: &str| variable(name);
-    let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
-    let mut sources = Sources::new(&env, cwd);
-    sources.home = std::env::home_dir();
-    sources.loopback = Some(Arc::new(start_mock));
+    let mut sources = sources(&variable);
     sources.defaults = defaults.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
     if let Some(model) = model {
         sources.config.clone_from(&model.config);
@@ -112,7 +108,17 @@ pub(crate) fn configuration(model: Option<&Model>, defaults: &[(&str, String)]) 
     load(&sources).map_err(Failure::from)
 }
 
-fn variable(name: &str) -> Option<String> {
+/// This process's surroundings, with the variables as this function tells them.
+pub(crate) fn sources<'a>(env: &'a dyn Fn(&str) -> Option<String>) -> Sources<'a> {
+    let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let mut sources = Sources::new(env, cwd);
+    sources.home = std::env::home_dir();
+    sources.loopback = Some(Arc::new(start_mock));
+    sources
+}
+
+/// An environment variable that says something.
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
@@ -134,9 +140,53 @@ fn described(choice: &Choice) -> String {
         None => ", no key".to_owned(),
     });
     for set in &choice.settings {
-        text.push_str(&format!(", {}={} ({})", set.key, set.value, set.origin));
+        text.push_str(&format!(", {}={} ({})", set.key, shown(set.key, &set.value), set.origin));
     }
     safe::line(&text)
+}
+
+/// The one file that a command changes: the one that is named, else the user's own.
+///
+/// # Errors
+/// Nobody knows where the user's own would be.
+pub(crate) fn own_file(option: Option<&Path>) -> Result<PathBuf, Failure> {
+    let cwd = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("."));
+    let named = option.map(PathBuf::from).or_else(|| variable("LLM_RS_CONFIG").map(PathBuf::from));
+    let own = || user_config(&variable, std::env::home_dir().as_deref());
+    named.map(|path| cwd.join(path)).or_else(own).ok_or_else(folders::homeless)
+}
+
+/// What this program writes of its own accord is TOML; its name has to say so.
+///
+/// # Errors
+/// The name says something else.
+pub(crate) fn toml_only(path: &Path, what: &str) -> Result<(), Failure> {
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("toml")) {
+        return Ok(());
+    }
+    let message = format!("{what} is written in TOML, and `{}` does not end in .toml", path.display());
+    Err(Failure::usage(message))
+}
+
+/// A file that could not be written, with the code of that.
+pub(crate) fn file_failure(error: Error) -> Failure {
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    let Some(cause) = cause else { return error.into() };
+    let exit = match cause.kind() {
+        std::io::ErrorKind::AlreadyExists => Exit::Conflict,
+        _ => Exit::File,
+    };
+    Failure::own(exit, "file", format!("{}: {}", error.message(), reason(cause)))
+}
+
+/// A setting's value for the eye: the address of a proxy may hold a password.
+pub(crate) fn shown(key: &str, value: &str) -> String {
+    match (value.split_once("://"), value.rsplit_once('@')) {
+        _ if key != "proxy" => value.to_owned(),
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://…@{host}"),
+        (None, Some((_, host))) => format!("…@{host}"),
+        (_, None) => value.to_owned(),
+    }
 }
 
 /// The server behind `-m mock/echo`, on a free port of the loopback address. It lives as long as the process and keeps

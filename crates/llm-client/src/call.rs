@@ -28,6 +28,7 @@ pub struct Call {
     /// Labels of the caller's own, for traces. Never sent.
     pub tags: Vec<(String, String)>,
     driven: bool,
+    cost_told: bool,
     log: Arc<Mutex<Log>>,
 }
 
@@ -79,6 +80,18 @@ impl Call {
     #[must_use]
     pub fn driven(&self) -> Self {
         Self { driven: true, ..self.clone() }
+    }
+
+    /// Whether a wrapper above puts what the call costs into the figures, so that nobody below counts it again.
+    #[must_use]
+    pub fn is_cost_told(&self) -> bool {
+        self.cost_told
+    }
+
+    /// The same call as a wrapper hands it down that knows its price, and tells what it costs.
+    #[must_use]
+    pub fn cost_told(&self) -> Self {
+        Self { cost_told: true, ..self.clone() }
     }
 
     /// The same call with a log of its own, as the outermost driver starts it.

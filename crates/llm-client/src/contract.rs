@@ -190,6 +190,16 @@ impl ChatStream {
         Self { started, timing, attempts, ..self }
     }
 
+    /// The same stream with its events passed through `wrap`: how the call went until its first content stays.
+    #[must_use]
+    pub fn wrapped<S>(self, wrap: impl FnOnce(Self) -> S) -> Self
+    where
+        S: Stream<Item = Result<StreamEvent, Error>> + Send + 'static,
+    {
+        let (started, timing, attempts) = (self.started, self.timing, self.attempts.clone());
+        Self { events: Box::pin(wrap(self)), started, timing, attempts, watch: None }
+    }
+
     /// Keeps the call's span open until the stream ends.
     #[must_use]
     pub(crate) fn watched(self, watch: Watch) -> Self {

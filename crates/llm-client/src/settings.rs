@@ -225,6 +225,16 @@ pub struct SettingRow {
     /// One line for help texts.
     pub help: &'static str,
     set: fn(&mut Settings, &str) -> Result<(), String>,
+    value: fn(&Settings) -> Option<String>,
+}
+
+impl SettingRow {
+    /// The value that `settings` hold, as a file would have it; `None` where nothing is set. A `proxy` may hold a
+    /// password.
+    #[must_use]
+    pub fn value(&self, settings: &Settings) -> Option<String> {
+        (self.value)(settings)
+    }
 }
 
 /// Every setting, in the order of the documentation.
@@ -335,6 +345,48 @@ fn text(value: &str) -> Result<Option<String>, String> {
     if value.is_empty() { Err("a text that is not empty".to_owned()) } else { Ok(Some(value.to_owned())) }
 }
 
+/// A value as a file has it under a key, whose end says the unit.
+trait Written {
+    fn written(&self, key: &str) -> Option<String>;
+}
+
+macro_rules! written_plainly {
+    ($($kind:ty),*) => {
+        $(impl Written for $kind {
+            fn written(&self, _: &str) -> Option<String> {
+                Some(self.to_string())
+            }
+        })*
+    };
+}
+
+written_plainly!(u32, u64, f64, bool, String);
+
+impl Written for Duration {
+    fn written(&self, key: &str) -> Option<String> {
+        if *self == Self::from_secs_f64(LONGEST_SECS) {
+            return Some("none".to_owned());
+        }
+        let millis = key.ends_with("_ms");
+        Some(if millis { self.as_millis().to_string() } else { self.as_secs_f64().to_string() })
+    }
+}
+
+impl Written for TlsRoots {
+    fn written(&self, _: &str) -> Option<String> {
+        Some(match self {
+            Self::Platform => "platform".to_owned(),
+            Self::Bundled => "bundled".to_owned(),
+        })
+    }
+}
+
+impl<T: Written> Written for Option<T> {
+    fn written(&self, key: &str) -> Option<String> {
+        self.as_ref().and_then(|value| value.written(key))
+    }
+}
+
 macro_rules! rows {
     ($($key:literal $field:ident $parse:expr, $help:literal;)*) => {
         &[$(SettingRow {
@@ -344,6 +396,7 @@ macro_rules! rows {
                 settings.$field = $parse(value)?;
                 Ok(())
             },
+            value: |settings| settings.$field.written($key),
         }),*]
     };
 }
@@ -412,6 +465,29 @@ mod tests {
             settings.set(row.key, value).unwrap();
             assert_ne!(before, settings, "{} changes nothing", row.key);
         }
+    }
+
+    #[test]
+    fn what_was_set_is_read_back() {
+        for row in table() {
+            let value = match row.key {
+                "proxy" | "ca_file" | "client_cert_file" | "client_key_file" => "x",
+                "tls_roots" => "bundled",
+                "http2" | "allow_http" | "eager_init" => "true",
+                "max_head_bytes" => "9000",
+                "backoff_base_ms" => "250",
+                key if key.ends_with("_secs") => "2.5",
+                _ => "7",
+            };
+            let mut settings = Settings::default();
+            settings.set(row.key, value).unwrap();
+            assert_eq!(row.value(&settings).as_deref(), Some(value), "{}", row.key);
+        }
+        let row = table().iter().find(|row| row.key == "idle_timeout_secs").unwrap();
+        let mut settings = Settings::default();
+        assert_eq!(row.value(&settings), None);
+        settings.set("idle_timeout_secs", "0").unwrap();
+        assert_eq!(row.value(&settings).as_deref(), Some("none"));
     }
 
     #[test]

@@ -16,7 +16,7 @@
 //! manager.close_all().await;
 //! # Ok(()) }
 //! ```
-//! Start at [`Manager`] (names to clients), [`config`] (files, environment, command line) and [`manager`] (the one of the
+//! Start at [`Manager`] (names to clients), [`Budgeted`] (limits of money and tokens around any client), [`config`] (files, environment, command line) and [`manager`] (the one of the
 //! whole process).
 //!
 //! * The same name gives the same client, made once, when it is first asked for.
@@ -27,6 +27,7 @@
 
 mod aggregator;
 mod balance;
+mod budgeted;
 pub mod config;
 mod global;
 mod group;
@@ -40,6 +41,9 @@ mod view;
 
 pub use crate::aggregator::{Aggregator, AggregatorBuilder, Cause};
 pub use crate::balance::Strategy;
+pub use crate::budgeted::{
+    Budget, BudgetLimits, BudgetState, Budgeted, BudgetedBuilder, Budgets, Spend, TagBudgets,
+};
 pub use crate::global::{install, manager};
 pub use crate::group::Member;
 pub use crate::pool::{Pool, PoolBuilder, create_router_from_urls};

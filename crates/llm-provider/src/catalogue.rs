@@ -70,6 +70,7 @@ pub static COMPATIBLE_ROW: ProviderSpec = COMPATIBLE;
 pub(crate) const COMPATIBLE: ProviderSpec = ProviderSpec {
     name: "openai-compatible",
     display: "OpenAI-compatible server",
+    traced_as: None,
     base_url: None,
     address_env: None,
     key_env: &[],

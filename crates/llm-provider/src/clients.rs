@@ -159,3 +159,81 @@ impl fmt::Debug for Clients {
         f.debug_tuple("Clients").field(&self.models()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use llm_client::{Call, ChatStream};
+    use llm_types::{Capabilities, ChatRequest, ChatResponse, ErrorKind};
+
+    use super::*;
+
+    /// A client that does nothing, and cannot even be closed.
+    #[derive(Debug, Default)]
+    struct Idle(Capabilities);
+
+    #[async_trait]
+    impl ModelClient for Idle {
+        fn id(&self) -> &str {
+            "idle/idle"
+        }
+
+        fn capabilities(&self) -> &Capabilities {
+            &self.0
+        }
+
+        async fn chat(&self, _: &ChatRequest, _: &Call) -> Result<ChatResponse, Error> {
+            Err(Error::new(ErrorKind::Unavailable, "idle"))
+        }
+
+        async fn chat_stream(&self, _: &ChatRequest, _: &Call) -> Result<ChatStream, Error> {
+            Err(Error::new(ErrorKind::Unavailable, "idle"))
+        }
+
+        async fn close(&self) -> Result<(), Error> {
+            Err(Error::new(ErrorKind::Internal, "it would not close"))
+        }
+    }
+
+    fn idle() -> Arc<dyn ModelClient> {
+        Arc::new(Idle::default())
+    }
+
+    #[test]
+    fn of_two_that_are_made_at_once_both_callers_get_the_first() {
+        let clients = Clients::new();
+        let mut first = None;
+        let second = clients
+            .shared("m", || {
+                // Somebody else is done while this one is made.
+                first = Some(clients.shared("m", || Ok(idle()))?);
+                Ok(idle())
+            })
+            .unwrap();
+        assert!(Arc::ptr_eq(&first.unwrap(), &second));
+        assert_eq!(clients.models(), ["m"]);
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_not_kept_and_tried_again() {
+        let clients = Clients::new();
+        let failed = clients.shared("m", || Err(Error::new(ErrorKind::Config, "no")));
+        assert_eq!(failed.unwrap_err().to_string(), "no");
+        clients.shared("m", || Ok(idle())).unwrap();
+    }
+
+    #[tokio::test]
+    async fn all_are_closed_past_those_that_fail() {
+        let clients = Clients::new();
+        let http = |name: &str| HttpClient::builder("http://127.0.0.1:9/v1", name).build().unwrap();
+        clients.register("broken", idle());
+        let kept = clients.shared_http("m", true, || Ok(http("m"))).unwrap();
+        let other = http("other");
+        clients.register("other", Arc::new(other.clone()));
+        let errors = clients.close().await;
+        assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), ["it would not close"]);
+        assert!(other.is_closed() && clients.models().is_empty());
+        let error = kept.chat(&ChatRequest::user("hi"), &Call::default()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+    }
+}

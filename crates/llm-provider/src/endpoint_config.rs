@@ -104,6 +104,7 @@ impl EndpointConfig {
         let model = self.model.as_deref().unwrap_or_else(|| catalogue::default_model(row));
         HttpClient::builder(&self.endpoint, model)
             .provider(row.name)
+            .traced_as(row.traced_as.unwrap_or(row.name))
             .dialect(row.dialect)
             .quirks(row.quirks_at(&address, model))
             .capabilities(row.capabilities.clone())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use llm_client::{ModelClient, Settings};
-use llm_types::{Error, ErrorKind, Extra, Secret};
+use llm_types::{Error, ErrorKind, Extra, Price, Secret};
 
 use crate::clients::Clients;
 use crate::spec::ProviderSpec;
@@ -23,6 +23,8 @@ pub struct ModelConfig {
     pub keys: Option<Vec<Secret>>,
     /// The settings, complete, in place of the provider's.
     pub settings: Option<Settings>,
+    /// What its tokens cost, where that is known.
+    pub price: Option<Price>,
     /// Members of the body that are sent as they are with every request.
     pub extra: Extra,
     /// Headers that are sent with every request.

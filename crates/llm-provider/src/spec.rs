@@ -28,6 +28,8 @@ pub struct ProviderSpec {
     pub name: &'static str,
     /// The name for people.
     pub display: &'static str,
+    /// OpenTelemetry's word for the vendor (`gen_ai.provider.name`), where it is another than the name.
+    pub traced_as: Option<&'static str>,
     /// Where it is reached. `None`: the user has to say.
     pub base_url: Option<&'static str>,
     /// The environment variable that moves it.

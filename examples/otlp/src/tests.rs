@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, Status};
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -110,7 +110,7 @@ async fn a_collector_gets_the_call_its_attempts_and_whose_they_are() {
         assert!(attempt.start_time_unix_nano >= call.start_time_unix_nano);
         assert!(attempt.end_time_unix_nano <= call.end_time_unix_nano);
     }
-    let status = |span: &Span| span.status.as_ref().map(|status| status.code());
+    let status = |span: &Span| span.status.as_ref().map(Status::code);
     assert_eq!(status(first), Some(StatusCode::Error));
     assert_ne!(status(second), Some(StatusCode::Error));
     assert_ne!(status(call), Some(StatusCode::Error));

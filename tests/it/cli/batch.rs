@@ -290,3 +290,67 @@ async fn verify_finds_what_is_missing() {
     llm.run(&["batch", "verify", "in.jsonl", "torn.jsonl"]).await.exits(9);
     llm.run(&["batch", "verify", "in.jsonl", "none.jsonl"]).await.exits(3);
 }
+
+/// A server whose answers report so many tokens.
+async fn metered(input: u64, output: u64) -> MockServer {
+    let usage = format!(r#"{{"prompt_tokens": {input}, "completion_tokens": {output}}}"#);
+    MockConfig::new().default_reply(Reply::text("yes").usage(usage)).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_spent_budget_stops_the_run_over_all_endpoints_and_keeps_every_answer_that_was_paid() {
+    let (one, other) = (metered(4, 100).await, metered(4, 100).await);
+    let llm = Llm::new();
+    llm.write("in.jsonl", &rows(60));
+    llm.write(
+        "two.toml",
+        &format!(
+            "default = \"two/m\"\n[providers.two]\nendpoints = [{{ base_url = \"{}\" }}, {{ base_url = \"{}\" }}]\n\
+             [providers.two.models.m]\nprice = {{ input = 0, output = 20 }}\n",
+            one.base_url(),
+            other.base_url()
+        ),
+    );
+    // Two thousandths of a dollar each: five rows, whatever is in flight.
+    let args = ["batch", "in.jsonl", "--config", "two.toml", "-c", "8", "--max-tokens", "100"];
+    let ran = llm.run(&[&args[..], &["--max-cost", "0.01"]].concat()).await.exits(13);
+    ran.says(&[
+        "budget `this run` is used up: of $0.01, $0.01 spent",
+        "$0.01 of $0.01 spent, $0 left",
+        "55 left to do",
+    ]);
+    let sent = |server: &MockServer| server.counts().total;
+    assert_eq!(sent(&one) + sent(&other), 5);
+    let records = llm.records("in.output.jsonl");
+    assert_eq!(records.len(), 5);
+    assert!(records.iter().all(|record| record["status"] == "success"));
+    // A larger budget goes on; it bounds this run and not those before it.
+    let ran = llm.run(&[&args[..], &["--max-cost", "0.11", "--json"]].concat()).await.exits(0);
+    let spending = &ran.json()["spending"];
+    assert_eq!((&spending["cost"], &spending["cost_left"]), (&"0.11".into(), &"0.00".into()), "{spending}");
+    assert_eq!((llm.records("in.output.jsonl").len(), sent(&one) + sent(&other)), (60, 60));
+}
+
+#[tokio::test]
+async fn a_budget_of_tokens_needs_no_price_and_one_of_money_does() {
+    let server = metered(10, 40).await;
+    let llm = at(&server);
+    llm.write("in.jsonl", &rows(20));
+    let args = ["batch", "in.jsonl", "-c", "3", "--max-tokens", "40"];
+    llm.run(&[&args[..], &["--max-cost", "1"]].concat())
+        .await
+        .exits(2)
+        .says(&["--max-cost needs a price", "--price IN/OUT"]);
+    assert_eq!(server.counts().total, 0);
+    let ran = llm.run(&[&args[..], &["--max-total-tokens", "200"]].concat()).await.exits(13);
+    ran.says(&["of 200 tokens used", "price unknown"]);
+    let stored = llm.records("in.output.jsonl").len();
+    // What was sent is stored, and the limit is exceeded by no more than the estimates of the prompts were wrong.
+    assert!((3..=4).contains(&stored), "{stored} rows of 50 tokens");
+    assert_eq!(server.counts().total, stored as u64);
+    llm.run(&[&args[..], &["--price", "1/10"]].concat()).await.exits(0).says(&["$0.0"]);
+    assert_eq!(llm.records("in.output.jsonl").len(), 20);
+    for bad in [["--max-cost", "-1"], ["--price", "1"], ["--max-total-tokens", "0"]] {
+        llm.run(&[&args[..], &bad].concat()).await.exits(2);
+    }
+}

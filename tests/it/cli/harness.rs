@@ -141,6 +141,54 @@ impl Ran {
     }
 }
 
+/// Runs the binary on a terminal, made by `script`; stdin too is one unless the command line redirects it. `None` where
+/// `script` is not installed.
+pub(super) async fn on_terminal(llm: &Llm, args: &str) -> Option<Ran> {
+    match scripted(llm, args).spawn() {
+        Ok(child) => Some(finish(child).await),
+        Err(_) => {
+            eprintln!("skipped: `script` is not installed");
+            None
+        }
+    }
+}
+
+/// The same, with somebody who types when he is asked.
+pub(super) async fn typed_on_terminal(llm: &Llm, args: &str, keys: &str) -> Option<Ran> {
+    use tokio::io::AsyncReadExt as _;
+    let mut child = scripted(llm, args).stdin(Stdio::piped()).spawn().ok()?;
+    let mut out = child.stdout.take().expect("it was piped");
+    let mut seen = Vec::new();
+    // The question comes when the terminal is quiet.
+    while !seen.ends_with(b": ") {
+        let mut byte = [0; 1];
+        if tokio::time::timeout(LIMIT, out.read(&mut byte)).await.expect("it asks").unwrap() == 0 {
+            break;
+        }
+        seen.extend(byte);
+    }
+    let mut pipe = child.stdin.take().expect("it was piped");
+    pipe.write_all(keys.as_bytes()).await.unwrap();
+    pipe.flush().await.unwrap();
+    let rest = tokio::time::timeout(LIMIT, out.read_to_end(&mut seen)).await.expect("it ends");
+    rest.unwrap();
+    drop(pipe);
+    let ran = finish(child).await;
+    Some(Ran { out: String::from_utf8(seen).expect("its output is UTF-8"), ..ran })
+}
+
+fn scripted(llm: &Llm, args: &str) -> Command {
+    let line = format!("{} {args}", env!("CARGO_BIN_EXE_llm-under-test"));
+    let mut command = Command::new("script");
+    command.args(["-q", "-e", "-c", &line, "/dev/null"]);
+    llm.settle(&mut command);
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("SHELL", "/bin/sh");
+    if !llm.has("TERM") {
+        command.env("TERM", "xterm");
+    }
+    command
+}
+
 /// Sends a signal by its name.
 pub(super) fn signal(child: &Child, name: &str) {
     let id = child.id().expect("it runs").to_string();

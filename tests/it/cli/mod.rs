@@ -2,9 +2,14 @@
 
 mod ask;
 mod batch;
+mod config;
+mod docs;
 mod errors;
 mod harness;
+mod keys;
 mod metrics;
+mod older;
+mod origin;
 mod other;
 mod signals;
 mod terminal;

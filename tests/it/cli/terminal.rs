@@ -1,28 +1,8 @@
 //! On a pseudo-terminal, made by `script` where it is installed.
 
 use llm_mock::{MockServer, Reply};
-use tokio::process::Command;
 
-use super::harness::{Llm, Ran, finish};
-
-/// Runs the binary on a terminal; stdin too is one unless the command line redirects it. `None` without `script`.
-async fn on_terminal(llm: &Llm, args: &str) -> Option<Ran> {
-    let line = format!("{} {args}", env!("CARGO_BIN_EXE_llm-under-test"));
-    let mut command = Command::new("script");
-    command.args(["-q", "-e", "-c", &line, "/dev/null"]);
-    llm.settle(&mut command);
-    command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("SHELL", "/bin/sh");
-    if !llm.has("TERM") {
-        command.env("TERM", "xterm");
-    }
-    match command.spawn() {
-        Ok(child) => Some(finish(child).await),
-        Err(_) => {
-            eprintln!("skipped: `script` is not installed");
-            None
-        }
-    }
-}
+use super::harness::{Llm, on_terminal};
 
 #[tokio::test]
 async fn a_model_never_controls_the_terminal() {

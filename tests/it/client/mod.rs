@@ -2,6 +2,7 @@
 
 mod blocking;
 mod faults;
+mod limits;
 mod plain;
 
 use llm_client::{HttpClient, Settings};

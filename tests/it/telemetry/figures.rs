@@ -1,7 +1,10 @@
 //! Figures: the names and labels of both versions of the conventions, and our own.
 
+use std::sync::Arc;
+
 use llm_client::telemetry::{Names, Observer, Telemetry, record_batch_row};
 use llm_client::{ModelClient as _, ModelClientExt as _};
+use llm_manager::Budgeted;
 use llm_mock::{MockServer, Reply};
 use llm_types::ChatRequest;
 
@@ -157,4 +160,35 @@ fn rows_and_money_are_counted_where_they_are_known() {
     assert_eq!(figures.sum("llm.batch.rows", &["status=success"]), 2.0);
     assert_eq!(figures.sum("llm.batch.rows", &["status=error"]), 1.0);
     assert_eq!(figures.sum("llm.cost.usd.total", &["gen_ai.provider.name=mock"]), 0.75);
+}
+
+#[test]
+fn every_figure_stands_in_the_documentation() {
+    let page = include_str!("../../../docs/observability.md");
+    for metric in llm_client::telemetry::names::METRICS {
+        let kind = format!("{:?}", metric.kind).to_lowercase();
+        let begins = format!("| `{}` | {kind}", metric.name);
+        assert!(page.lines().any(|line| line.starts_with(&begins)), "no row begins with {begins}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_call_costs_is_told_once_by_the_outermost_that_knows_the_price() {
+    let figures = Figures::default();
+    let _recording = metrics::set_default_local_recorder(&figures);
+    let server = MockServer::start().await;
+    server.push(Reply::text("Hello!").usage(USAGE));
+    server.push(Reply::text("one two three").usage(USAGE));
+    server.push(Reply::text("nobody counted").no_usage());
+    // A dollar a token, cached or not.
+    let priced = |client| {
+        let price = "1000000/1000000".parse().unwrap();
+        Arc::new(Budgeted::builder(client).price(price).build().unwrap())
+    };
+    let client = priced(priced(Arc::new(observed(&server, Telemetry::default()))));
+    client.ask("hi").await.unwrap();
+    client.stream(ChatRequest::user("hi")).await.unwrap().collect().await.unwrap();
+    client.ask("hi").await.unwrap();
+    let told = figures.values("llm.cost.usd.total", &["gen_ai.request.model=mock-model"]);
+    assert_eq!(told, [120.0, 120.0], "an estimate is no cost");
 }

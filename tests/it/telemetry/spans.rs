@@ -6,6 +6,7 @@ use llm_client::telemetry::{Names, Telemetry};
 use llm_client::{Call, Embedder as _, ModelClient as _, ModelClientExt as _};
 use llm_manager::{Member, Pool, Strategy};
 use llm_mock::{MockServer, Reply};
+use llm_provider::{ModelConfig, Provider as _, ProviderSpec, SpecProvider};
 use llm_types::{
     ChatRequest, EmbeddingRequest, ReasoningEffort, ReasoningSetting, ResponseFormat, StreamEvent,
 };
@@ -137,11 +138,11 @@ async fn the_span_of_a_stream_lives_until_the_stream_ends() {
     let client = observed(&server, Telemetry::default());
     let mut stream = client.stream(ChatRequest::user("hi")).await.unwrap();
     assert!(!spans.call().closed && spans.named("attempt")[0].closed);
-    while let Some(event) = stream.next().await {
-        assert!(!spans.call().closed || matches!(event.unwrap(), StreamEvent::End));
+    while !matches!(stream.next().await.unwrap().unwrap(), StreamEvent::End) {
+        assert!(!spans.call().closed);
     }
     let call = spans.call();
-    assert!(call.closed, "the last event ends the span, not the drop of the stream");
+    assert!(call.closed, "the last event ends the span, not the end of the stream or its drop");
     call.says(&[
         ("gen_ai.request.stream", "true"),
         ("gen_ai.response.finish_reasons", r#"["stop"]"#),
@@ -296,4 +297,17 @@ async fn a_call_of_a_pool_is_one_span_whoever_answers_it() {
     assert!(first.is_below(&call) && second.is_below(&call));
     first.says(&[("llm.endpoint.id", &dead.base_url()), ("http.response.status_code", "500")]);
     second.says(&[("llm.endpoint.id", &alive.base_url()), ("http.request.resend_count", "1")]);
+}
+
+#[tokio::test]
+async fn a_vendor_is_traced_by_the_conventions_word_and_a_provider_of_ones_own_by_its_name() {
+    static ACME: ProviderSpec =
+        ProviderSpec { name: "acme", traced_as: Some("acme_ai"), ..ProviderSpec::COMPATIBLE };
+    let server = MockServer::start().await;
+    let provider = SpecProvider::new(&ACME).with_base_url(server.base_url());
+    for (provider, word) in [(provider.clone().with_name("work"), "work"), (provider, "acme_ai")] {
+        let (spans, _listening) = Spans::listen();
+        provider.create_client(&ModelConfig::new("m")).unwrap().ask("hi").await.unwrap();
+        spans.call().says(&[("gen_ai.provider.name", word)]);
+    }
 }

@@ -2,9 +2,12 @@
 //!
 //! * `llm-bench exchange PLAIN_PORT STREAM_PORT PACED_PORT ROUNDS`: what a call costs beside the bare HTTP exchange. Our client and a
 //!   bare hyper loop, in turns, in one process; the server is another process, so that only the clients' CPU counts.
+//! * `llm-bench calls direct|pooled MODELS CALLS`: calls to clients that answer at once, to be counted by instructions.
+//! * `llm-bench memory direct|pooled MODELS PORT PORT CALLS`: what a call in flight takes.
 //! * `llm-bench storm PORT CALLS PER_SECOND`: calls at a steady pace, whatever becomes of them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it prints its figures")]
 
+mod choosing;
 mod client;
 mod raw;
 mod storm;
@@ -48,7 +51,12 @@ fn run() -> Result<(), Failure> {
             ["storm", port, calls, per_second] => {
                 storm::run(port.parse()?, calls.parse()?, per_second.parse()?).await
             }
-            _ => Err("usage: llm-bench exchange PLAIN_PORT STREAM_PORT PACED_PORT ROUNDS | storm PORT CALLS PER_SECOND"
+            ["calls", way, models, calls] => choosing::calls(way, models.parse()?, calls.parse()?).await,
+            ["memory", way, models, one, two, calls] => {
+                choosing::memory(way, models.parse()?, [one.parse()?, two.parse()?], calls.parse()?).await
+            }
+            _ => Err("usage: llm-bench exchange PLAIN_PORT STREAM_PORT PACED_PORT ROUNDS | storm PORT CALLS PER_SECOND | \
+                      calls direct|pooled MODELS CALLS | memory direct|pooled MODELS PORT PORT CALLS"
                 .into()),
         }
     })

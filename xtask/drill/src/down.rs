@@ -88,10 +88,10 @@ pub(crate) async fn recovery() -> Result<Seen, Failure> {
     let mut load = load_for(&pool, Duration::from_millis(200), 4).await;
     let before = victim.counts().answered;
     victim.shutdown().await;
-    // Until its breaker is open, and then some.
-    let down = load_for(&pool, REST.mul_f64(1.2), 4).await;
+    // Through several trials that fail.
+    let down = load_for(&pool, REST.mul_f64(4.0), 4).await;
     let back = answering_in(2).port(port).start().await?;
-    let (begun, wait) = (Instant::now(), REST.mul_f64(4.0));
+    let (begun, wait) = (Instant::now(), REST.mul_f64(6.0));
     load.failed += down.failed + returns(&pool, &back, wait).await;
     let took = begun.elapsed();
     let answered = back.counts().answered;

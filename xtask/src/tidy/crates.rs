@@ -31,7 +31,7 @@ const ROWS: [Row; 12] = [
     row("llm-mock", &["llm-types"], &[]),
     row("llm-cli", &["llm-manager", "llm-provider", "llm-batch", "llm-mock", "llm-client", "llm-types"], &[]),
     row("llm-tests", &["llm-cli"], ALL),
-    row("llm-bench", &["llm-client", "llm-types"], &[]),
+    row("llm-bench", &["llm-manager", "llm-client", "llm-types"], &[]),
     row("llm-drill", &["llm-manager", "llm-mock", "llm-client", "llm-types"], &[]),
     // Outside the graph: what a user builds.
     row("llm-example-otlp", &["llm-client", "llm-mock"], &[]),
@@ -143,7 +143,7 @@ fn lints_of(path: &str, manifest: &str) -> Option<Finding> {
         return Some(Finding::new(path, 0, message));
     }
     // A user's package knows no workspace.
-    if path.starts_with("examples/") {
+    if path.starts_with("examples/outside/") {
         let message = "this package allows unsafe code; write `unsafe_code = \"forbid\"` under [lints.rust]";
         let forbids = has("[lints.rust]", "unsafe_code=\"forbid\"");
         return (!forbids).then(|| Finding::new(path, 0, message));

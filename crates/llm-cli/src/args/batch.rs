@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 use llm_batch::MaxFailures;
+use llm_types::{Money, Price};
 
 use super::{Model, Talk};
 use crate::amount::{not_negative, span};
@@ -63,11 +64,12 @@ pub enum SaveInput {
         "Examples:\n",
         "  llm batch questions.jsonl -o answers.jsonl -m local/big -c 64\n",
         "  llm batch questions.jsonl -n 5                 try the first five rows\n",
+        "  llm batch questions.jsonl --max-cost 2.50 --price 0.15/0.60\n",
         "  zcat q.jsonl.gz | llm batch - -o answers.jsonl\n",
         "  llm batch verify questions.jsonl answers.jsonl\n\n",
         "Exit codes: 0 every row answered, 2 usage or input, 3 not found, 4 key refused or no credit,\n",
         "  5 the output is another job's or in use, 6 server out of reach, 8 file I/O, 9 more rows failed\n",
-        "  than --max-failures, 11 refused, 13 deadline; 130, 143, 129 stopped by a signal",
+        "  than --max-failures, 11 refused, 13 deadline or budget; 130, 143, 129 stopped by a signal",
     ),
 )]
 pub struct BatchRun {
@@ -113,6 +115,15 @@ pub struct BatchRun {
     /// Stop after this time; run again to go on
     #[arg(long, value_name = "TIME", value_parser = span)]
     pub deadline: Option<std::time::Duration>,
+    /// Stop before this run costs more, in US dollars; run again to go on. It bounds this run, not those before it
+    #[arg(long, value_name = "USD")]
+    pub max_cost: Option<Money>,
+    /// Stop before this run uses more tokens, read and written; run again to go on
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_total_tokens: Option<u64>,
+    /// What a million tokens cost, read and written, such as 0.15/0.60 [default: the model's `price` in the configuration]
+    #[arg(long, value_name = "IN/OUT")]
+    pub price: Option<Price>,
     /// The field that names a row; it comes back as `id`
     #[arg(long, value_name = "FIELD")]
     pub id_field: Option<String>,

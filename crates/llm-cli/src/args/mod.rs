@@ -2,6 +2,7 @@
 
 mod batch;
 mod calls;
+mod config;
 mod local;
 
 use std::path::PathBuf;
@@ -10,6 +11,10 @@ use clap::{Args, Parser, Subcommand};
 
 pub use self::batch::{Batch, BatchAction, BatchRun, BatchVerify, OnChange, SaveInput};
 pub use self::calls::{Ask, Models, Reasoning, Test};
+pub use self::config::{
+    Config, ConfigAction, ConfigCheck, ConfigEdit, ConfigPath, ConfigShow, Init, Keys, KeysAction, KeysList,
+    KeysPath, KeysRm, KeysSet, KeysTest, SetModel,
+};
 pub use self::local::{List, Mock, Version};
 use crate::term::{ErrorForm, colour};
 
@@ -49,6 +54,14 @@ pub enum Command {
     List(List),
     /// See whether a model can be used: its server's list, then one short chat
     Test(Test),
+    /// Write a configuration file that explains itself
+    Init(Init),
+    /// Make a model the default one
+    SetModel(SetModel),
+    /// Show, check, find or edit the configuration
+    Config(Config),
+    /// List, test or keep the providers' keys
+    Keys(Keys),
     /// Run a server that answers like the big ones, for tests and trials
     Mock(Mock),
     /// Print the version
@@ -129,11 +142,15 @@ impl Command {
             | Self::Test(Test { talk, .. })
             | Self::Mock(Mock { talk, .. })
             | Self::Version(Version { talk, .. })
+            | Self::Init(Init { talk, .. })
+            | Self::SetModel(SetModel { talk, .. })
             | Self::Batch(
                 Batch { action: Some(BatchAction::Verify(BatchVerify { talk, .. })), .. }
                 | Batch { action: Some(BatchAction::Run(BatchRun { talk, .. })), .. }
                 | Batch { action: None, run: BatchRun { talk, .. } },
             ) => talk,
+            Self::Config(config) => config.talk(),
+            Self::Keys(keys) => keys.talk(),
         }
     }
 }

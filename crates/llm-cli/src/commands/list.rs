@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use llm_manager::config::Loaded;
+use llm_manager::config::{Loaded, Table};
+use llm_provider::Provider;
 use serde_json::{Map, Value, json};
 
 use crate::args::{List, Model};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session;
+use crate::table::aligned;
 use crate::term::{Term, safe};
 
 /// Lists models, aliases and providers, and says where keys come from. Nothing is sent.
@@ -56,6 +58,7 @@ fn as_json(loaded: &Loaded) -> Value {
     let providers: Vec<Value> = manager
         .providers()
         .iter()
+        .filter(|provider| !is_group(&***provider))
         .map(|provider| {
             json!({ "name": provider.name(), "address": provider.address(), "key_from": provider.key_origin() })
         })
@@ -63,8 +66,27 @@ fn as_json(loaded: &Loaded) -> Value {
     let (named, by) = loaded.default_model().unzip();
     json!({
         "default": named, "default_from": by, "models": models, "aliases": aliases, "providers": providers,
+        "pools": names(&loaded.outline.pools), "chains": names(&loaded.outline.chains),
         "files": loaded.files, "user_config": loaded.user_config,
     })
+}
+
+/// Pools and chains are reached through providers of their own, which nobody configured.
+fn is_group(provider: &dyn Provider) -> bool {
+    provider.spec().is_none() && provider.address().is_none()
+}
+
+/// Each table with what it chooses between.
+fn names(tables: &[Table]) -> Value {
+    tables.iter().map(|table| json!({ "name": table.name, "of": between(table) })).collect()
+}
+
+/// The members of a pool, the models of a chain.
+fn between(table: &Table) -> Vec<String> {
+    let list = table.says.iter().find(|said| matches!(said.key.as_str(), "members" | "models"));
+    let items = list.and_then(|said| said.value.as_array()).map(Vec::as_slice).unwrap_or_default();
+    let name = |item: &Value| item.as_str().or_else(|| item.get("model")?.as_str()).map(str::to_owned);
+    items.iter().filter_map(name).collect()
 }
 
 fn as_text(loaded: &Loaded) -> String {
@@ -91,6 +113,15 @@ fn as_text(loaded: &Loaded) -> String {
             .map(|model| {
                 let wire =
                     if model.wire == model.name { String::new() } else { format!("sent as {}", model.wire) };
+                let group = [("pool", &loaded.outline.pools), ("chain", &loaded.outline.chains)]
+                    .into_iter()
+                    .find(|(word, _)| *word == model.provider)
+                    .and_then(|(word, tables)| {
+                        let table = tables.iter().find(|table| table.name == model.name)?;
+                        let mark = if word == "pool" { ", " } else { " → " };
+                        Some(format!("of {}", between(table).join(mark)))
+                    });
+                let wire = group.unwrap_or(wire);
                 let mark = if default.as_ref() == Some(&model.id) { "default" } else { "" };
                 row(&model.id, safe::line(&wire), mark.to_owned())
             })
@@ -108,6 +139,7 @@ fn as_text(loaded: &Loaded) -> String {
         manager
             .providers()
             .iter()
+            .filter(|provider| !is_group(&***provider))
             .map(|provider| {
                 let address = provider.address().unwrap_or_else(|| "(no address of its own)".to_owned());
                 let key = match (provider.key_origin(), provider.spec()) {
@@ -135,25 +167,4 @@ fn as_text(loaded: &Loaded) -> String {
         lines.push(format!("No configuration file; yours would be {}", safe::path(own)));
     }
     lines.join("\n") + "\n"
-}
-
-/// Columns as wide as their widest cell, without trailing blanks.
-fn aligned(rows: &[[String; 3]]) -> Vec<String> {
-    let width = |at: usize| {
-        rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let (first, second) = (width(0), width(1));
-    rows.iter().map(|[a, b, c]| format!("{a:<first$}  {b:<second$}  {c}").trim_end().to_owned()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_aligned_by_characters() {
-        let row = |a: &str, b: &str, c: &str| [a.to_owned(), b.to_owned(), c.to_owned()];
-        let rows = [row("zwölf", "x", "default"), row("ten", "", "")];
-        assert_eq!(aligned(&rows), ["zwölf  x  default", "ten"]);
-    }
 }

@@ -183,11 +183,8 @@ pub struct CustomDialect {
 }
 
 impl CustomDialect {
-    /// Names a codec. It lives as long as the process, so that a row of a catalogue can hold it:
-    ///
-    /// ```ignore
-    /// static ACME: Dialect = Dialect::Custom(CustomDialect::new("acme_chat", &AcmeChat));
-    /// ```
+    /// Names a codec. It lives as long as the process, so that a static row of a catalogue can hold it; `examples/outside`
+    /// has one whole.
     #[must_use]
     pub const fn new(name: &'static str, codec: &'static dyn Codec) -> Self {
         Self { name, codec }
@@ -275,5 +272,124 @@ impl Encoded {
             body: Bytes::from(body),
             warnings: Vec::new(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use llm_types::{Choice, FinishReason, Message};
+
+    use super::*;
+    use crate::dialect::{ACCEPT, Dialect};
+
+    /// Bodies are the text of the answer; a stream is whole after `over`, and forgets its end after `forget`.
+    #[derive(Debug)]
+    struct Plain;
+
+    #[derive(Debug, Default)]
+    struct PlainStream {
+        last: String,
+    }
+
+    impl Codec for Plain {
+        fn encode_chat(
+            &self,
+            request: &ChatRequest,
+            target: &WireTarget<'_>,
+            stream: bool,
+        ) -> Result<Encoded, Error> {
+            let prompt = request.messages.last().map(Message::text).unwrap_or_default();
+            Encoded::json("/say", &[target.model, &prompt], stream)
+        }
+
+        fn decode_chat(&self, body: &[u8], _: &WireTarget<'_>) -> Result<ChatResponse, Error> {
+            let mut choice = Choice::new(0);
+            choice.message = Message::assistant(String::from_utf8_lossy(body));
+            choice.finish_reason = Some(FinishReason::Stop);
+            Ok(ChatResponse { choices: vec![choice], ..ChatResponse::default() })
+        }
+
+        fn stream(&self, _: &WireTarget<'_>) -> Box<dyn CodecStream> {
+            Box::new(PlainStream::default())
+        }
+    }
+
+    impl CodecStream for PlainStream {
+        fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+            frame.data.clone_into(&mut self.last);
+            out.push(StreamEvent::Text { choice: 0, text: self.last.clone() });
+            Ok(())
+        }
+
+        fn is_done(&self) -> bool {
+            self.last == "over"
+        }
+
+        fn finish(self: Box<Self>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+            match self.last.as_str() {
+                "over" => out.push(StreamEvent::End),
+                "forget" => {}
+                _ => return Err(Error::new(ErrorKind::Truncated, "cut")),
+            }
+            Ok(())
+        }
+    }
+
+    static PLAIN: Dialect = Dialect::Custom(CustomDialect::new("plain", &Plain));
+    const TARGET: WireTarget<'static> = WireTarget { model: "m", quirks: &Quirks::COMPATIBLE, origin: None };
+
+    #[test]
+    fn a_format_of_ones_own_is_known_by_its_name() {
+        assert_eq!(PLAIN.as_str(), "plain");
+        assert_eq!(PLAIN, Dialect::Custom(CustomDialect::new("plain", &Plain)));
+        assert_ne!(PLAIN, Dialect::Custom(CustomDialect::new("other", &Plain)));
+        assert_ne!(PLAIN, Dialect::OpenAiChat);
+        assert_eq!(format!("{PLAIN:?}"), "Custom(CustomDialect(\"plain\"))");
+        // A file names formats of ours only.
+        assert_eq!(Dialect::parse("plain"), None);
+        assert!(!Dialect::ALL.contains(&PLAIN));
+    }
+
+    #[test]
+    fn four_methods_are_enough() {
+        for (stream, accept) in [(false, "application/json"), (true, "text/event-stream")] {
+            let sent = PLAIN.encode_chat(&ChatRequest::user("hi"), &TARGET, stream).unwrap();
+            assert_eq!((sent.path.as_str(), sent.body.as_ref()), ("/say", &br#"["m","hi"]"#[..]));
+            assert_eq!(sent.method, Method::POST);
+            assert_eq!(sent.headers.get(ACCEPT).unwrap(), accept);
+        }
+        assert_eq!(PLAIN.decode_chat(b"hi", &TARGET).unwrap().text(), "hi");
+        let mut events = Vec::new();
+        PLAIN.decode_unstreamed(b"hi", &TARGET, &mut events).unwrap();
+        assert!(
+            matches!(events.last(), Some(StreamEvent::End)) && events.iter().any(StreamEvent::is_content)
+        );
+        for given in ["", "/v9"] {
+            assert_eq!(PLAIN.base_path(given, &Quirks::COMPATIBLE), given);
+        }
+        let mut headers = HeaderMap::new();
+        PLAIN.authorise(&Secret::new("sk-1"), &Quirks::COMPATIBLE, &mut headers).unwrap();
+        assert_eq!(headers.get("authorization").unwrap(), "Bearer sk-1");
+        let busy = br#"{"error": {"message": "come back"}}"#;
+        let error = PLAIN.classify(StatusCode::TOO_MANY_REQUESTS, &headers, busy, &TARGET, Hints::default());
+        assert_eq!((error.kind(), error.message()), (ErrorKind::RateLimited, "come back"));
+        assert_eq!(PLAIN.encode_models(&TARGET).path, "/models");
+        assert_eq!(PLAIN.decode_models(br#"{"data": [{"id": "m"}]}"#, &TARGET).unwrap().len(), 1);
+        assert!(PLAIN.encode_embeddings(&EmbeddingRequest::default(), &TARGET).is_err());
+        assert!(PLAIN.decode_embeddings(b"[]", 1, &TARGET).is_err());
+    }
+
+    #[test]
+    fn a_stream_that_forgets_its_end_is_no_whole_answer() {
+        for (last, kind) in
+            [("over", None), ("forget", Some(ErrorKind::Truncated)), ("more", Some(ErrorKind::Truncated))]
+        {
+            let (mut stream, mut out) = (PLAIN.stream(&TARGET), Vec::new());
+            stream.step(SseFrame::message("one"), &mut out).unwrap();
+            stream.step(SseFrame::message(last), &mut out).unwrap();
+            assert_eq!(stream.is_done(), last == "over");
+            assert_eq!(stream.finish(&mut out).err().map(|error| error.kind()), kind, "{last}");
+            assert_eq!(matches!(out.last(), Some(StreamEvent::End)), kind.is_none());
+        }
     }
 }

@@ -37,6 +37,8 @@ pub struct Quirks {
     pub budget_range: Option<(u64, u64)>,
     /// A plain call cannot think: thinking is switched off for it, with a warning where it was asked for.
     pub thinks_streamed_only: bool,
+    /// A call that has to use a tool cannot think: the same is done there.
+    pub thinks_unforced_only: bool,
     /// Whether earlier reasoning goes back, and where.
     pub replay: Replay,
     /// The member of the user's own with which all earlier reasoning goes back, whatever `replay` says.
@@ -100,6 +102,7 @@ impl Quirks {
         efforts: ALL_EFFORTS,
         budget_range: None,
         thinks_streamed_only: false,
+        thinks_unforced_only: false,
         replay: Replay { when: ReplayWhen::Never, field: ReplayField::ReasoningContent },
         replay_on: None,
         replay_members: &[],

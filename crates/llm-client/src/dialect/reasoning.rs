@@ -35,6 +35,28 @@ impl Wish {
     }
 }
 
+/// What about a call may keep the model from thinking.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// The answer is streamed.
+    pub(crate) streamed: bool,
+    /// A tool has to be used.
+    pub(crate) forced: bool,
+}
+
+impl Manner {
+    /// Why a call like this cannot think, if it cannot.
+    fn hinders(self, quirks: &Quirks) -> Option<&'static str> {
+        if quirks.thinks_streamed_only && !self.streamed {
+            Some("this model thinks in streamed answers only; it was switched off")
+        } else if quirks.thinks_unforced_only && self.forced {
+            Some("this model does not think where it has to use a tool; it was switched off")
+        } else {
+            None
+        }
+    }
+}
+
 /// Writes the members for the setting. `extra` are the members that the user sends as they are, which may hold a part of
 /// the same object.
 ///
@@ -43,17 +65,20 @@ impl Wish {
 /// cannot be expressed.
 pub(crate) fn write(
     setting: Option<&ReasoningSetting>,
-    stream: bool,
+    manner: Manner,
     quirks: &Quirks,
     extra: &Extra,
     body: &mut Body,
 ) -> Result<(), Error> {
-    let wish = setting.map(Wish::of).transpose()?.flatten();
-    let Some(wish) =
-        (if stream || !quirks.thinks_streamed_only { wish } else { plain(wish, quirks, extra, body)? })
-    else {
-        return Ok(());
-    };
+    let mut wish = setting.map(Wish::of).transpose()?.flatten();
+    // Whoever writes the switch by hand is left alone.
+    if let Some(why) = manner.hinders(quirks).filter(|_| extra.get(switch(quirks)).is_none()) {
+        if let Some(Wish::On(..)) = wish {
+            body.warn("reasoning", why)?;
+        }
+        wish = Some(Wish::Off);
+    }
+    let Some(wish) = wish else { return Ok(()) };
     match quirks.reasoning {
         // The last two are another format's.
         ReasoningForm::None | ReasoningForm::Budget | ReasoningForm::Adaptive { .. } => {
@@ -149,17 +174,15 @@ pub(crate) fn write(
     }
 }
 
-/// What is asked of a plain call where only streams can think. Whoever writes the switch by hand is left alone.
-fn plain(wish: Option<Wish>, quirks: &Quirks, extra: &Extra, body: &mut Body) -> Result<Option<Wish>, Error> {
-    if let ReasoningForm::Switch { member, .. } = quirks.reasoning
-        && extra.get(member).is_some()
-    {
-        return Ok(wish);
+/// The member that switches thinking.
+fn switch(quirks: &Quirks) -> &'static str {
+    match quirks.reasoning {
+        ReasoningForm::None | ReasoningForm::Effort => "reasoning_effort",
+        ReasoningForm::Thinking { .. } => "thinking",
+        ReasoningForm::Switch { member, .. } => member,
+        ReasoningForm::Object | ReasoningForm::Enabled => "reasoning",
+        ReasoningForm::TemplateSwitch { .. } => "chat_template_kwargs",
     }
-    if let Some(Wish::On(..)) = wish {
-        body.warn("reasoning", "this model thinks in streamed answers only; it was switched off")?;
-    }
-    Ok(Some(Wish::Off))
 }
 
 /// The members that [`write`] merges with the user's own.
@@ -231,6 +254,7 @@ pub(crate) fn nearest_budget(limit: u64, quirks: &Quirks, body: &mut Body) -> Re
 mod tests {
     use super::*;
 
+    const STREAMED: Manner = Manner { streamed: true, forced: false };
     const THINKING: ReasoningForm = ReasoningForm::Thinking { effort: true };
     const SWITCH: ReasoningForm =
         ReasoningForm::Switch { member: "enable_thinking", budget: Some("thinking_budget") };
@@ -255,7 +279,7 @@ mod tests {
 
     fn written(setting: &ReasoningSetting, quirks: &Quirks) -> (String, Vec<String>) {
         let mut body = Body::new(false);
-        write(Some(setting), true, quirks, &Extra::new(), &mut body).unwrap();
+        write(Some(setting), STREAMED, quirks, &Extra::new(), &mut body).unwrap();
         let (bytes, warnings) = body.finish();
         (String::from_utf8(bytes.to_vec()).unwrap(), warnings.into_iter().map(|w| w.about).collect())
     }
@@ -352,8 +376,8 @@ mod tests {
                 "reasoning: switched off, and its budget is 5 tokens",
             ),
         ] {
-            let error =
-                write(Some(&setting), true, &Quirks::NONE, &Extra::new(), &mut Body::new(false)).unwrap_err();
+            let error = write(Some(&setting), STREAMED, &Quirks::NONE, &Extra::new(), &mut Body::new(false))
+                .unwrap_err();
             assert_eq!(error.message(), message);
         }
     }
@@ -363,7 +387,7 @@ mod tests {
         let quirks = Quirks { reasoning: TEMPLATE, ..Quirks::NONE };
         let extra = Extra::parse(r#"{"chat_template_kwargs":{"x":1}}"#).unwrap();
         let mut body = Body::new(false);
-        write(Some(&off()), true, &quirks, &extra, &mut body).unwrap();
+        write(Some(&off()), STREAMED, &quirks, &extra, &mut body).unwrap();
         body.extra(&extra, MERGED).unwrap();
         let (bytes, warnings) = body.finish();
         assert_eq!(bytes, r#"{"chat_template_kwargs":{"enable_thinking":false,"x":1}}"#);
@@ -389,7 +413,14 @@ mod tests {
         let quirks = Quirks { reasoning: SWITCH, thinks_streamed_only: true, ..Quirks::NONE };
         let sent = |setting: Option<ReasoningSetting>, stream: bool, extra: &str| {
             let mut body = Body::new(false);
-            write(setting.as_ref(), stream, &quirks, &Extra::parse(extra).unwrap(), &mut body).unwrap();
+            write(
+                setting.as_ref(),
+                Manner { streamed: stream, forced: false },
+                &quirks,
+                &Extra::parse(extra).unwrap(),
+                &mut body,
+            )
+            .unwrap();
             let (bytes, warnings) = body.finish();
             (String::from_utf8(bytes.to_vec()).unwrap(), warnings.len())
         };
@@ -399,5 +430,22 @@ mod tests {
         assert_eq!(sent(None, true, "{}"), ("{}".to_owned(), 0));
         assert_eq!(sent(Some(on()), true, "{}"), (r#"{"enable_thinking":true}"#.to_owned(), 0));
         assert_eq!(sent(None, false, r#"{"enable_thinking":true}"#), ("{}".to_owned(), 0));
+    }
+
+    #[test]
+    fn where_a_forced_tool_keeps_from_thinking_the_call_says_so() {
+        let quirks = Quirks { reasoning: THINKING, thinks_unforced_only: true, ..Quirks::NONE };
+        let sent = |setting: Option<ReasoningSetting>, forced: bool, extra: &str| {
+            let mut body = Body::new(false);
+            let manner = Manner { streamed: false, forced };
+            write(setting.as_ref(), manner, &quirks, &Extra::parse(extra).unwrap(), &mut body).unwrap();
+            let (bytes, warnings) = body.finish();
+            (String::from_utf8(bytes.to_vec()).unwrap(), warnings.len())
+        };
+        let off = r#"{"thinking":{"type":"disabled"}}"#.to_owned();
+        assert_eq!(sent(None, true, "{}"), (off.clone(), 0));
+        assert_eq!(sent(Some(on()), true, "{}"), (off, 1));
+        assert_eq!(sent(None, false, "{}"), ("{}".to_owned(), 0));
+        assert_eq!(sent(None, true, r#"{"thinking":{"type":"enabled"}}"#), ("{}".to_owned(), 0));
     }
 }

@@ -1,19 +1,4 @@
-//! A limit with a name that several endpoints, clients or pools charge: an account's requests per minute, a team's slots.
-//!
-//! A client charges it through its lanes ([`Lanes::with_limits`](crate::lane::Lanes::with_limits)); whoever chooses
-//! between clients takes from it himself: [`try_take`](SharedLimit::try_take) grants a [`LimitHold`] or says not before
-//! when, and [`released`](SharedLimit::released) wakes who waits. The hold is kept until the answer is whole, in a stream
-//! until its last event. One that is dropped before [`sent`](LimitHold::sent) gives everything back.
-//!
-//! ```
-//! use llm_client::{clock, lane::{Cost, DeclaredLimits, SharedLimit}};
-//! let slots = DeclaredLimits { max_concurrent_calls: Some(1), ..DeclaredLimits::default() };
-//! let limit = SharedLimit::new("team", slots, clock::now());
-//! let hold = limit.try_take(Cost::default(), clock::now()).expect("the first fits");
-//! assert!(limit.try_take(Cost::default(), clock::now()).unwrap_err().at.is_none(), "nobody knows when");
-//! drop(hold);
-//! assert!(limit.try_take(Cost::default(), clock::now()).is_ok());
-//! ```
+//! A limit with a name that several endpoints, clients or pools charge.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +10,22 @@ use crate::lane::guard::Used;
 use crate::lane::limiter::Limiter;
 use crate::lane::{Cost, DeclaredLimits, LimitKind};
 
-/// Slots, requests and tokens that several share. See the module.
+/// A limit with a name that several endpoints, clients or pools charge: an account's requests per minute, a team's slots.
+///
+/// A client charges it through its lanes ([`Lanes::with_limits`](crate::lane::Lanes::with_limits)); whoever chooses
+/// between clients takes from it himself: [`try_take`](SharedLimit::try_take) grants a [`LimitHold`] or says not before
+/// when, and [`released`](SharedLimit::released) wakes who waits. The hold is kept until the answer is whole, in a stream
+/// until its last event. One that is dropped before [`sent`](LimitHold::sent) gives everything back.
+///
+/// ```
+/// use llm_client::{clock, lane::{Cost, DeclaredLimits, SharedLimit}};
+/// let slots = DeclaredLimits { max_concurrent_calls: Some(1), ..DeclaredLimits::default() };
+/// let limit = SharedLimit::new("team", slots, clock::now());
+/// let hold = limit.try_take(Cost::default(), clock::now()).expect("the first fits");
+/// assert!(limit.try_take(Cost::default(), clock::now()).unwrap_err().at.is_none(), "nobody knows when");
+/// drop(hold);
+/// assert!(limit.try_take(Cost::default(), clock::now()).is_ok());
+/// ```
 #[derive(Debug)]
 pub struct SharedLimit {
     name: Arc<str>,

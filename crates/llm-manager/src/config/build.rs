@@ -11,11 +11,12 @@ use llm_client::dialect::Dialect;
 use llm_client::lane::{DeclaredLimits, RateLimit};
 use llm_client::transport::Endpoint;
 use llm_provider::{
-    KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider, catalogue,
+    Clients, KeySupply, LoopbackProvider, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider,
+    catalogue,
 };
 use llm_types::{Error, ErrorKind, Extra};
 
-use super::groups::{self, Groups};
+use super::groups::Groups;
 use super::keys::{self, KeyEntry};
 use super::layers::{Layers, SetBy};
 use super::load::Sources;
@@ -24,6 +25,8 @@ use super::schema::{
     ProviderEntry, Setting,
 };
 use super::site::{Balanced, ConfiguredProvider, Own, Site};
+use super::spending::{Budgeting, Spending};
+use crate::Budgets;
 use crate::registry::Manager;
 
 /// A manager, and who set what in it.
@@ -31,6 +34,8 @@ pub(super) struct Built {
     pub(super) manager: Manager,
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
     pub(super) key_pools: HashSet<String>,
+    /// The providers with more to them than one address.
+    pub(super) sites: HashMap<String, Arc<ConfiguredProvider>>,
 }
 
 /// Where requests go, in whose format, with which keys.
@@ -65,6 +70,7 @@ struct Builder<'a> {
     set_by: HashMap<String, Vec<SetBy>>,
     limits: Vec<LimitEntry>,
     key_pools: RefCell<HashSet<String>>,
+    sites: HashMap<String, Arc<ConfiguredProvider>>,
 }
 
 pub(super) fn build(
@@ -73,6 +79,7 @@ pub(super) fn build(
     layers: &Layers,
     user_config: Option<&Path>,
     shared: Arc<Shared>,
+    purse: &Arc<Budgets>,
     warnings: &mut Vec<String>,
 ) -> Result<Built, Error> {
     let manager = Manager::new();
@@ -88,18 +95,29 @@ pub(super) fn build(
         set_by: HashMap::new(),
         limits,
         key_pools: RefCell::default(),
+        sites: HashMap::new(),
     };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
+    let prices = providers.iter().flat_map(|provider| {
+        let price =
+            |model: &ModelEntry| Some((format!("{}/{}", provider.name, model.name), model.price.clone()?));
+        provider.models.iter().filter_map(price)
+    });
+    let spending = Arc::new(Spending::new(prices.collect()));
+    // A client without budgets is not wrapped.
+    let budgeted = |provider: Arc<dyn Provider>| -> Arc<dyn Provider> {
+        if budgets.is_empty() { provider } else { Arc::new(Budgeting::new(provider, spending.clone())) }
+    };
     for entry in providers {
-        manager.register_provider(builder.configured(entry, warnings)?)?;
+        manager.register_provider(budgeted(builder.configured(entry, warnings)?))?;
     }
-    let groups = builder.groups(pools, chains)?;
+    let groups = builder.groups(pools, chains, spending.clone())?;
     groups.register(&manager)?;
     for row in catalogue::all() {
         if !configured.iter().any(|name| name == row.name)
             && let Some(provider) = builder.built_in(row)?
         {
-            manager.register_provider(provider)?;
+            manager.register_provider(budgeted(provider))?;
         }
     }
     for alias in &aliases {
@@ -110,10 +128,10 @@ pub(super) fn build(
         builder.check_alias(&manager, alias)?;
     }
     groups.link(&manager)?;
-    for model in budgets.iter().flat_map(|budget| &budget.models) {
-        groups::resolve(&manager, &model.value, &model.place)?;
-    }
-    Ok(Built { manager, set_by: builder.set_by, key_pools: builder.key_pools.into_inner() })
+    // The last step: it takes limits over that may be in use.
+    spending.link(&manager, &budgets, purse)?;
+    let key_pools = builder.key_pools.into_inner();
+    Ok(Built { manager, set_by: builder.set_by, key_pools, sites: builder.sites })
 }
 
 impl Builder<'_> {
@@ -201,7 +219,7 @@ impl Builder<'_> {
             }
         };
         let shared = self.shared.clone();
-        Ok(Arc::new(ConfiguredProvider {
+        let provider = Arc::new(ConfiguredProvider {
             base,
             models,
             endpoints,
@@ -209,7 +227,10 @@ impl Builder<'_> {
             limits,
             headers: entry.headers,
             shared,
-        }))
+            clients: Clients::new(),
+        });
+        self.sites.insert(entry.name.clone(), provider.clone());
+        Ok(provider)
     }
 
     /// The declared limit of this name; that it is there was checked.
@@ -267,7 +288,8 @@ impl Builder<'_> {
             (None, None) => {}
         }
         let keys = spot.keys.map(<[KeyEntry]>::to_vec);
-        let variable = row.key_from(self.sources.env).filter(|_| by_name.is_some());
+        let stored = entry.stored_first && keys.is_some();
+        let variable = row.key_from(self.sources.env).filter(|_| by_name.is_some() && !stored);
         let identity = |supply: KeySupply| {
             let address = provider.address().unwrap_or_default();
             let identity = format!("{CONFIGURED}{} at {address}", spot.identity);
@@ -333,7 +355,7 @@ impl Builder<'_> {
                     )
                 })
                 .collect::<Result<_, _>>()?;
-            return Ok(Own::Many(balanced(sites, &model.balance, whole)));
+            return Ok(Own::Many(Box::new(balanced(sites, &model.balance, whole))));
         }
         // A key that was given for the provider's address stays with that.
         let moved = model.base_url.as_ref().map(|url| base.clone().with_base_url(&url.value));
@@ -423,7 +445,12 @@ impl Builder<'_> {
     }
 
     /// `[pools]` and `[chains]`.
-    fn groups(&self, pools: Vec<PoolEntry>, chains: Vec<ChainEntry>) -> Result<Arc<Groups>, Error> {
+    fn groups(
+        &self,
+        pools: Vec<PoolEntry>,
+        chains: Vec<ChainEntry>,
+        spending: Arc<Spending>,
+    ) -> Result<Arc<Groups>, Error> {
         let (top, _) = self.layers.over(&[&self.top], "the settings")?;
         let settings = |own: &[Setting], whose: String| self.capped(top.clone(), own, &whose);
         let pools = pools
@@ -436,7 +463,7 @@ impl Builder<'_> {
             .map(|chain| Ok((settings(&chain.settings, format!("chain/{}", chain.name))?, chain)))
             .map(|pair| pair.map(|(settings, chain)| (chain, settings)))
             .collect::<Result<_, Error>>()?;
-        Ok(Groups::new(pools, chains, self.shared.clone()))
+        Ok(Groups::new(pools, chains, self.shared.clone(), spending))
     }
 
     /// A pool is often named like the model that its members serve: the bare name is the pool's then.
@@ -494,6 +521,7 @@ impl Builder<'_> {
                 model: model.model.clone(),
                 base_url: model.base_url.as_ref().filter(|_| base.is_some()).map(|url| url.value.clone()),
                 settings: Some(settings),
+                price: model.price.clone(),
                 extra: model.extra.clone(),
                 headers,
                 ..ModelConfig::new(&model.name)

@@ -14,7 +14,7 @@ use llm_client::ModelClient;
 use llm_client::dialect::Dialect;
 use llm_client::transport::Endpoint;
 use llm_provider::{KeySupply, ModelConfig, Provider, SpecProvider, catalogue};
-use llm_types::{Error, ErrorKind};
+use llm_types::{Error, ErrorKind, Price};
 
 use super::layers::SetBy;
 use super::load::Loaded;
@@ -37,6 +37,8 @@ pub struct Choice {
     pub key_by: Option<String>,
     /// The settings that somebody changed, with their origins.
     pub settings: Vec<SetBy>,
+    /// What its tokens cost, where the configuration says so of the model at its own address.
+    pub price: Option<Price>,
     /// What the user should be told about the choice.
     pub warnings: Vec<String>,
     target: Target,
@@ -163,6 +165,7 @@ impl Loaded {
                 address_by: None,
                 key_by: None,
                 settings: Vec::new(),
+                price: None,
                 warnings: Vec::new(),
                 target: Target::Managed(id.clone()),
                 id,
@@ -188,6 +191,7 @@ impl Loaded {
             address_by: None,
             key_by,
             settings: self.set_by(provider.name(), &model.name),
+            price: model.price.clone(),
             warnings: Vec::new(),
             target: match given {
                 Some(_) => Target::Own(provider, model),
@@ -231,6 +235,7 @@ impl Loaded {
             address_by: Some(url.by.to_owned()),
             key_by,
             settings: self.set_by(provider.name(), &model.name),
+            price: None,
             warnings,
             target: Target::Own(provider, model),
         })
@@ -295,7 +300,7 @@ impl Loaded {
         Ok(Aim { provider: Arc::new(provider), model, key_by: key.map(|key| key.by.to_owned()) })
     }
 
-    fn set_by(&self, provider: &str, model: &str) -> Vec<SetBy> {
+    pub(super) fn set_by(&self, provider: &str, model: &str) -> Vec<SetBy> {
         let of = |name: &str| self.set_by.get(name).cloned();
         of(&format!("{provider}/{model}")).or_else(|| of(provider)).unwrap_or_else(|| self.settings.clone())
     }

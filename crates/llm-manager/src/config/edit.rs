@@ -49,6 +49,26 @@ fn end_of_header(text: &str) -> usize {
     if text.ends_with('\n') { end } else { 0 }
 }
 
+/// Writes a new file, open to the user alone like those of [`write()`]; never over one that is there.
+///
+/// # Errors
+/// Kind `Config`, with the [`io::Error`] as its source: [`io::ErrorKind::AlreadyExists`] when something is there.
+pub fn create_new(path: &Path, text: &str) -> Result<(), Error> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = closed_folders(folder).and_then(|()| create(path)).and_then(|mut file| {
+        let whole = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+        if whole.is_err() {
+            // Nothing can be done about a leftover that cannot be removed.
+            let _ = fs::remove_file(path);
+        }
+        whole
+    });
+    written.map_err(|e| {
+        let message = format!("the file {} cannot be written", path.display());
+        Error::new(ErrorKind::Config, message).with_source(e)
+    })
+}
+
 /// Writes a configuration file whole or not at all: beside it first, then in its place. On Unix only the user may read
 /// it (0600), and folders that are made for it are closed too (0700). A link is followed, and what it leads to is
 /// replaced.
@@ -91,7 +111,11 @@ fn closed_folders(folder: &Path) -> io::Result<()> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(folder).map_err(|e| match e.kind() {
+        // Something else stands where the folder would be; that is not the file being there already.
+        io::ErrorKind::AlreadyExists => io::Error::from(io::ErrorKind::NotADirectory),
+        _ => e,
+    })
 }
 
 fn create(path: &Path) -> io::Result<fs::File> {
@@ -130,6 +154,23 @@ mod tests {
         assert_eq!(with_default("", "a\"b\\c").unwrap(), "default = 'a\"b\\c'\n");
         assert!(with_default("x =", "a").unwrap_err().message().starts_with("this is not TOML: "));
         assert!(with_default("", "a\nb").is_err());
+    }
+
+    #[test]
+    fn a_new_file_never_takes_the_place_of_another() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("deep/config.toml");
+        create_new(&path, "a = 1\n").unwrap();
+        let error = create_new(&path, "a = 2\n").unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
+        assert_eq!(source.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a = 1\n");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!((mode(&path), mode(&top.path().join("deep"))), (0o600, 0o700));
+        }
     }
 
     #[cfg(unix)]

@@ -14,7 +14,7 @@ use super::reader::Source;
 const MAX_FILE: u64 = 1 << 20;
 
 /// The name of a project's file, before its ending.
-const PROJECT: &str = "llm";
+pub(super) const PROJECT: &str = "llm";
 
 /// The name of the user's file, before its ending.
 const USER: &str = "config";
@@ -101,6 +101,15 @@ pub(super) fn project(cwd: &Path, home: Option<&Path>) -> Result<Option<PathBuf>
         }
     }
     Ok(None)
+}
+
+/// The file of an older client, and whether it is the user's own: in this folder, else at home.
+pub(super) fn older(cwd: &Path, home: Option<&Path>) -> Option<(PathBuf, bool)> {
+    let there = |path: &PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let here = Some(cwd.join("flexllm_config.yaml")).filter(there).map(|path| (path, false));
+    let own =
+        || home.map(|home| home.join(".flexllm").join("config.yaml")).filter(there).map(|path| (path, true));
+    here.or_else(own)
 }
 
 /// Where the user's own file is, or would be: `config.toml` in `$LLM_RS_HOME`, else in the folder `llm-rs` of

@@ -12,6 +12,7 @@ use llm_types::{Error, ErrorKind};
 
 use super::reader::Place;
 use super::schema::{CHAIN, ChainEntry, Located, MemberEntry, POOL, PoolEntry};
+use super::spending::Spending;
 use crate::registry::{Manager, Resolved};
 use crate::{Aggregator, Member, Pool};
 
@@ -26,6 +27,7 @@ pub(super) struct Groups {
     /// What the names in them stand for, as they are written.
     targets: OnceLock<HashMap<String, Target>>,
     shared: Arc<Shared>,
+    spending: Arc<Spending>,
 }
 
 /// What a name in a pool or chain stands for.
@@ -49,8 +51,9 @@ impl Groups {
         pools: Vec<(PoolEntry, Settings)>,
         chains: Vec<(ChainEntry, Settings)>,
         shared: Arc<Shared>,
+        spending: Arc<Spending>,
     ) -> Arc<Self> {
-        Arc::new(Self { pools, chains, targets: OnceLock::new(), shared })
+        Arc::new(Self { pools, chains, targets: OnceLock::new(), shared, spending })
     }
 
     /// Makes the names known, before what they stand for is.
@@ -218,28 +221,32 @@ impl Groups {
         Ok(height)
     }
 
-    /// The client of a name; one that was made for this call already is that one, so that a model which stands in two
-    /// lists is asked once.
-    fn client(&self, name: &str, made: &mut Made) -> Result<Arc<dyn ModelClient>, Error> {
+    /// The client of a name; one that was made for this client already is that one, so that a model which stands in two
+    /// lists is asked once. `budgets` are those of the pools and chains around it.
+    fn client(&self, name: &str, budgets: &[usize], made: &mut Made) -> Result<Arc<dyn ModelClient>, Error> {
         let target = self.targets.get().and_then(|targets| targets.get(name));
         let lost = || Error::new(ErrorKind::Internal, format!("nobody looked up `{name}`"));
         let target = target.ok_or_else(lost)?;
         let id = self.target_id(target);
-        if let Some(client) = made.get(&id) {
+        let key = (id.clone(), budgets.to_vec());
+        if let Some(client) = made.get(&key) {
             return Ok(client.clone());
         }
         let client = match target {
-            Target::Model(provider, model) => provider.create_client(model)?,
-            Target::Client(client) => client.clone(),
-            Target::Pool(at) => self.pool(*at, made)?,
-            Target::Chain(at) => self.chain(*at, made)?,
+            Target::Model(provider, model) => {
+                self.spending.within(&id, budgets, provider.create_client(model)?)?
+            }
+            Target::Client(client) => self.spending.within(&id, budgets, client.clone())?,
+            Target::Pool(at) => self.pool(*at, budgets, made)?,
+            Target::Chain(at) => self.chain(*at, budgets, made)?,
         };
-        made.insert(id, client.clone());
+        made.insert(key, client.clone());
         Ok(client)
     }
 
-    fn pool(&self, at: usize, made: &mut Made) -> Result<Arc<dyn ModelClient>, Error> {
+    fn pool(&self, at: usize, outer: &[usize], made: &mut Made) -> Result<Arc<dyn ModelClient>, Error> {
         let (entry, settings) = self.pools.get(at).ok_or_else(gone)?;
+        let budgets = self.spending.of_group(&self.id(Group::Pool(at)), outer);
         let mut pool = Pool::builder(format!("{POOL}/{}", entry.name))
             .fallback(entry.balance.fallback)
             .settings(settings.clone())
@@ -248,30 +255,33 @@ impl Groups {
             pool = pool.strategy(strategy.value);
         }
         for member in &entry.members {
-            pool = pool.member(seat(member, self.client(&member.model.value, made)?));
+            pool = pool.member(seat(member, self.client(&member.model.value, &budgets, made)?));
         }
         Ok(Arc::new(pool.build()?))
     }
 
-    fn chain(&self, at: usize, made: &mut Made) -> Result<Arc<dyn ModelClient>, Error> {
+    fn chain(&self, at: usize, outer: &[usize], made: &mut Made) -> Result<Arc<dyn ModelClient>, Error> {
         let (entry, settings) = self.chains.get(at).ok_or_else(gone)?;
+        let budgets = self.spending.of_group(&self.id(Group::Chain(at)), outer);
         let mut chain = Aggregator::builder(format!("{CHAIN}/{}", entry.name))
             .settings(settings.clone())
             .registry(self.shared.lanes().clone());
         for model in &entry.models {
-            chain = chain.model(self.client(&model.value, made)?);
+            chain = chain.model(self.client(&model.value, &budgets, made)?);
         }
         for (cause, models) in &entry.on {
-            let clients =
-                models.iter().map(|model| self.client(&model.value, made)).collect::<Result<Vec<_>, _>>()?;
+            let clients = models
+                .iter()
+                .map(|model| self.client(&model.value, &budgets, made))
+                .collect::<Result<Vec<_>, _>>()?;
             chain = chain.on(*cause, clients);
         }
         Ok(Arc::new(chain.build()?))
     }
 }
 
-/// The clients that were made for one client that is being made, by id.
-type Made = HashMap<String, Arc<dyn ModelClient>>;
+/// The clients that were made for one client that is being made, by id and the budgets around them.
+type Made = HashMap<(String, Vec<usize>), Arc<dyn ModelClient>>;
 
 fn gone() -> Error {
     Error::new(ErrorKind::Internal, "a pool or chain is gone")
@@ -320,8 +330,8 @@ impl Provider for Face {
 
     fn create_client(&self, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
         match (self.models.iter().position(|known| known.name == model.name), self.name) {
-            (Some(at), POOL) => self.groups.pool(at, &mut Made::new()),
-            (Some(at), _) => self.groups.chain(at, &mut Made::new()),
+            (Some(at), POOL) => self.groups.pool(at, &[], &mut Made::new()),
+            (Some(at), _) => self.groups.chain(at, &[], &mut Made::new()),
             (None, what) => {
                 let message = format!("there is no {what} `{}`", model.name);
                 Err(Error::new(ErrorKind::ModelNotFound, message))

@@ -11,8 +11,12 @@ use llm_types::{Error, ErrorKind};
 use super::build;
 use super::files;
 use super::layers::{Layers, SetBy};
+use super::outline::{self, Outline};
 use super::outside::Outside;
 use super::schema::{Config, Setting};
+use super::seeds::SeedKind;
+use super::site::ConfiguredProvider;
+use crate::Budgets;
 use crate::registry::Manager;
 
 /// Starts a server on the loopback and gives its base URL.
@@ -45,6 +49,8 @@ pub struct Sources<'a> {
     pub loopback: Option<Arc<StartServer>>,
     /// The connections and the state of endpoints, keys and limits of an earlier load ([`Loaded::shared`]), to go on with.
     pub shared: Option<Arc<Shared>>,
+    /// The budgets of an earlier load ([`Loaded::budgets`]), with what was spent.
+    pub budgets: Option<Arc<Budgets>>,
 }
 
 impl<'a> Sources<'a> {
@@ -62,6 +68,7 @@ impl<'a> Sources<'a> {
             trust_project: false,
             loopback: None,
             shared: None,
+            budgets: None,
         }
     }
 }
@@ -96,12 +103,17 @@ pub struct Loaded {
     pub(super) layers: Layers,
     pub(super) top: Vec<Setting>,
     pub(super) shared: Arc<Shared>,
+    /// What the files say, each thing with its place.
+    pub outline: Outline,
     /// Who set what, by `provider` and by `provider/model`.
     pub(super) set_by: HashMap<String, Vec<SetBy>>,
+    /// The providers with more to them than one address.
+    pub(super) sites: HashMap<String, Arc<ConfiguredProvider>>,
     /// The default of the files, with its place.
     pub(super) default: Option<(String, String)>,
     /// The key pools that this configuration may fill.
     pub(super) key_pools: HashSet<String>,
+    budgets: Arc<Budgets>,
 }
 
 impl Loaded {
@@ -110,6 +122,12 @@ impl Loaded {
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// What the budgets of the files have spent, for the next load of this process ([`Sources::budgets`]) and for reports.
+    #[must_use]
+    pub fn budgets(&self) -> &Arc<Budgets> {
+        &self.budgets
     }
 
     /// Lets a running manager take this configuration over in one step: see [`Manager::reload`]. Both have to stand on
@@ -129,7 +147,8 @@ impl Loaded {
 /// Reads the configuration and builds the manager. Nothing is sent, and no key's file is opened.
 ///
 /// The files, the nearest first: the one named with `--config` or `LLM_RS_CONFIG` alone; else `llm.toml` of the project,
-/// then the user's own. Without any file the built-in providers stand as they are.
+/// then the user's own; last an older client's `flexllm_config.yaml` here or `~/.flexllm/config.yaml`. Each may be TOML, YAML or JSON; a
+/// file that is named may be any older client's ([`SeedKind`]). Without any file the built-in providers stand as they are.
 ///
 /// # Errors
 /// `NotFound` when a file that was named is not there; `Config` for everything that a file, a variable or an option says
@@ -138,8 +157,18 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
     let home = sources.home.as_deref();
     let user_config = files::user_config(sources.env, home);
     let (config, files) = read_files(sources, home, user_config.as_deref())?;
+    load_config(config, files, sources)
+}
+
+/// Builds a manager from a configuration that was read.
+pub(super) fn load_config(
+    mut config: Config,
+    files: Vec<PathBuf>,
+    sources: &Sources<'_>,
+) -> Result<Loaded, Error> {
+    let user_config = files::user_config(sources.env, sources.home.as_deref());
     let layers = Layers::read(&sources.defaults, &sources.sets, sources.env)?;
-    let mut warnings = Vec::new();
+    let mut warnings = std::mem::take(&mut config.warnings);
     if sources.api_key.is_some() {
         warnings.push(
             "a key on the command line can be seen by other users of this machine; LLM_RS_API_KEY or the configuration \
@@ -150,13 +179,23 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
     let default = config.default.as_ref().map(|default| (default.value.clone(), default.place.to_string()));
     let (_, settings) = layers.over(&[&config.settings], "the settings")?;
     let top = config.settings.clone();
+    let outline = outline::Reader { layers: &layers, env: sources.env }.outline(&config);
     let shared = sources.shared.clone().unwrap_or_else(|| Arc::new(Shared::new(sources.env)));
-    let built =
-        build::build(config, sources, &layers, user_config.as_deref(), shared.clone(), &mut warnings)?;
+    let budgets = sources.budgets.clone().unwrap_or_default();
+    let built = build::build(
+        config,
+        sources,
+        &layers,
+        user_config.as_deref(),
+        shared.clone(),
+        &budgets,
+        &mut warnings,
+    )?;
     if let Some((name, _)) = &default {
         built.manager.set_default_model(name);
     }
-    let (outside, set_by, key_pools) = (Outside::read(sources), built.set_by, built.key_pools);
+    let (outside, set_by, sites) = (Outside::read(sources), built.set_by, built.sites);
+    let key_pools = built.key_pools;
     let manager = built.manager;
     Ok(Loaded {
         manager,
@@ -166,11 +205,14 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
         settings,
         outside,
         layers,
+        outline,
         top,
         shared,
         set_by,
+        sites,
         default,
         key_pools,
+        budgets,
     })
 }
 
@@ -180,7 +222,7 @@ fn read_files(
     user: Option<&Path>,
 ) -> Result<(Config, Vec<PathBuf>), Error> {
     if let Some(source) = files::named(sources.config.as_deref(), &sources.cwd, sources.env)? {
-        return Ok((Config::read(&source, home)?, vec![source.path().to_owned()]));
+        return Ok((Config::read_any(&source, home, sources.env)?, vec![source.path().to_owned()]));
     }
     let mut files = Vec::new();
     let mut config = Config::default();
@@ -198,7 +240,46 @@ fn read_files(
         config = nearer.over(config);
         files.insert(0, source.path().to_owned());
     }
+    if let Some((path, older)) = read_older(sources, home, &mut config.warnings) {
+        config = config.over(older);
+        files.push(path);
+    }
     Ok((config, files))
+}
+
+/// The configuration of an older client, which stands below ours. It is announced, and what is wrong with it is no fault
+/// of ours.
+fn read_older(
+    sources: &Sources<'_>,
+    home: Option<&Path>,
+    warnings: &mut Vec<String>,
+) -> Option<(PathBuf, Config)> {
+    let (path, is_own) = files::older(&sources.cwd, home)?;
+    let shown = path.display().to_string();
+    let read = || -> Result<Option<Config>, Error> {
+        let Some(source) = files::found(&path)? else { return Ok(None) };
+        SeedKind::Flexllm.read(source.document()?, home, sources.env).map(Some)
+    };
+    match read() {
+        Ok(Some(config)) if is_own || sources.trust_project => {
+            warnings.push(format!("{shown} is read too; it is an older client's and is never written"));
+            Some((path, config))
+        }
+        Ok(Some(config)) => {
+            if let Some((place, key)) = config.needs_trust() {
+                warnings.push(format!(
+                    "{place}: {shown} is not read: a project's file may not set {key}; if you trust it, name it: --config \
+                     {shown}"
+                ));
+            }
+            None
+        }
+        Ok(None) => None,
+        Err(error) => {
+            warnings.push(format!("{shown} is not read: {error}"));
+            None
+        }
+    }
 }
 
 /// A cloned repository must not be able to redirect a key.

@@ -93,6 +93,11 @@ impl Outside {
         row.key_env.iter().find_map(|name| self.key_by(name))
     }
 
+    /// The key of an option or a variable, by its name.
+    pub(super) fn key_named(&self, name: &str) -> Option<Result<Secret, Error>> {
+        self.keys.get(name).cloned()
+    }
+
     fn variable(&self, by: &'static str) -> Option<Given<'_>> {
         Some(Given { text: self.variables.get(by)?.trim(), by })
     }

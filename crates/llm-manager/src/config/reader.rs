@@ -67,12 +67,22 @@ impl Source {
 
     /// The whole document, to be read.
     pub(super) fn document(&self) -> Result<Section, Error> {
+        Ok(self.section(self.tree()?))
+    }
+
+    /// A document of this file, as it stands there or changed.
+    pub(super) fn section(&self, node: Node) -> Section {
+        Section::new(&self.path, String::new(), String::new(), node)
+    }
+
+    /// The document itself, which is a table.
+    pub(super) fn tree(&self) -> Result<Node, Error> {
         let place = |line| Place { path: self.path.clone(), line };
         let node = Format::of(&self.path)
             .parse(&self.text)
             .map_err(|unreadable| place(unreadable.line).error(unreadable.message))?;
         match node.value {
-            Value::Table(_) => Ok(Section::new(&self.path, String::new(), String::new(), node)),
+            Value::Table(_) => Ok(node),
             other => {
                 Err(place(node.line)
                     .error(format_args!("{} stands here, a table is wanted", other.describe())))
@@ -206,6 +216,23 @@ impl Section {
     /// The keys that stand here and were not taken yet.
     pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| &*entry.key)
+    }
+
+    /// Whether nothing is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What is left, in the order of the file.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
+    /// Puts a value in place of one that stands here, or beside the others. Messages call it by `full`.
+    pub(super) fn put(&mut self, key: &str, full: String, value: Value) {
+        let place = self.place.clone();
+        self.entries.retain(|entry| entry.key != key);
+        self.entries.push(Entry { key: key.to_owned(), full, place, value });
     }
 
     /// Looks at an entry without taking it.

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use llm_client::lane::DeclaredLimits;
 use llm_client::transport::Endpoint;
 use llm_client::{ModelClient, Settings};
-use llm_provider::{ModelConfig, Provider, ProviderSpec, Shared, SpecProvider};
+use llm_provider::{Clients, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider};
 use llm_types::{Error, Extra};
 
 use crate::{Member, Pool, Strategy};
@@ -27,6 +27,7 @@ pub(super) struct ConfiguredProvider {
     /// What goes along with models that are not listed.
     pub(super) headers: HeaderMap,
     pub(super) shared: Arc<Shared>,
+    pub(super) clients: Clients,
 }
 
 /// Where one model's requests go.
@@ -35,7 +36,7 @@ pub(super) enum Own {
     /// One address.
     One(Box<Site>),
     /// Several.
-    Many(Balanced),
+    Many(Box<Balanced>),
 }
 
 /// Endpoints and the choice between them.
@@ -121,6 +122,19 @@ impl ConfiguredProvider {
         Ok(Arc::new(pool.build()?))
     }
 
+    fn make(&self, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
+        let limit = self.limits.get(&model.name);
+        if self.is_moved(model) {
+            return limited(&self.base, limit).create_client(model);
+        }
+        match (self.own.get(&model.name), &self.endpoints) {
+            (Some(Own::One(site)), _) => site.client(model, &Settings::default(), limit),
+            (Some(Own::Many(balanced)), _) => self.pool(balanced, model),
+            (None, Some(balanced)) => self.pool(balanced, model),
+            (None, None) => limited(&self.base, limit).create_client(model),
+        }
+    }
+
     /// Whether somebody outside the files wants this model at another address.
     fn is_moved(&self, model: &ModelConfig) -> bool {
         let own = self.model(&model.name).and_then(|own| own.base_url.as_deref());
@@ -143,23 +157,15 @@ impl Provider for ConfiguredProvider {
     }
 
     fn create_client(&self, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
-        let limit = self.limits.get(&model.name);
-        if self.is_moved(model) {
-            return limited(&self.base, limit).create_client(model);
+        match self.model(&model.name) {
+            Some(own) if own == model => self.clients.shared(&model.name, || self.make(model)),
+            Some(_) => self.make(model),
+            None => self.make(&ModelConfig { headers: self.headers.clone(), ..model.clone() }),
         }
-        let unlisted;
-        let model = match self.model(&model.name) {
-            None => {
-                unlisted = ModelConfig { headers: self.headers.clone(), ..model.clone() };
-                &unlisted
-            }
-            Some(_) => model,
-        };
-        match (self.own.get(&model.name), &self.endpoints) {
-            (Some(Own::One(site)), _) => site.client(model, &Settings::default(), limit),
-            (Some(Own::Many(balanced)), _) | (None, Some(balanced)) => self.pool(balanced, model),
-            (None, None) => limited(&self.base, limit).create_client(model),
-        }
+    }
+
+    fn clients(&self) -> Option<&Clients> {
+        Some(&self.clients)
     }
 
     fn spec(&self) -> Option<&'static ProviderSpec> {
@@ -207,6 +213,7 @@ impl Provider for ConfiguredProvider {
     }
 
     fn close(&self) {
+        self.clients.forget();
         self.base.close();
     }
 }

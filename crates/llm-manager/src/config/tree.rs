@@ -121,32 +121,6 @@ fn json_number(digits: &str) -> Option<String> {
     number.bytes().all(|b| b.is_ascii_digit() || b"+-.eE".contains(&b)).then_some(number)
 }
 
-/// Counts the values of a document, so that one which writes little and means much is refused.
-#[derive(Debug)]
-pub(super) struct Budget {
-    left: usize,
-}
-
-/// A file of the largest size cannot hold more without repeating itself.
-const MAX_NODES: usize = 600_000;
-
-impl Budget {
-    pub(super) fn new() -> Self {
-        Self { left: MAX_NODES }
-    }
-
-    /// Takes room for so many values; false when there is none.
-    pub(super) fn take(&mut self, nodes: usize) -> bool {
-        match self.left.checked_sub(nodes) {
-            Some(left) => {
-                self.left = left;
-                true
-            }
-            None => false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -81,6 +81,8 @@ pub(crate) struct Slot {
     gate: Option<Lanes>,
     /// Whether the gate stands in for the client's own account.
     stands_in: bool,
+    /// Whether the gate looks at tokens.
+    pub(super) counts_tokens: bool,
 }
 
 impl Slot {
@@ -102,7 +104,15 @@ impl Slot {
             let id = EndpointId { base_url: pool.to_owned(), model: model.trim_end().to_owned() };
             Lanes::new(registry.endpoint(&id, &caps, clock::now()), None)
         });
-        Self { client: member.client, weight: member.weight, priority: member.priority, gate, stands_in }
+        let counts_tokens = caps.tokens_per_minute.is_some();
+        Self {
+            client: member.client,
+            weight: member.weight,
+            priority: member.priority,
+            gate,
+            stands_in,
+            counts_tokens,
+        }
     }
 
     /// The gate, where failures have to be told to it because the client keeps no account of itself.
@@ -110,19 +120,13 @@ impl Slot {
         self.stands_in
     }
 
-    /// The endpoints of its lanes.
-    pub(super) fn lanes(&self) -> Vec<usize> {
-        self.client.admission().map_or_else(|| vec![0], Admission::lanes)
+    /// The endpoints of its lanes, where the client tells of any.
+    pub(super) fn lanes(&self) -> Option<Vec<usize>> {
+        self.client.admission().map(Admission::lanes)
     }
 
     pub(super) fn ready(&self, cost: Cost, now: Instant, retrying: bool) -> Result<(), NotBefore> {
-        if let Some(client) = self.client.admission() {
-            client.ready(now, retrying)?;
-        } else if !self.client.is_available() {
-            let reason = format!("{} is switched off (set_available)", self.client.id());
-            let block = Block::Parked(llm_types::ErrorKind::Unavailable);
-            return Err(NotBefore { at: None, block, reason });
-        }
+        self.asked(now, retrying)?;
         match &self.gate {
             None => Ok(()),
             Some(gate) => {
@@ -132,12 +136,27 @@ impl Slot {
         }
     }
 
+    /// What the client itself says.
+    fn asked(&self, now: Instant, retrying: bool) -> Result<(), NotBefore> {
+        if let Some(client) = self.client.admission() {
+            return client.ready(now, retrying);
+        }
+        if self.client.is_available() {
+            return Ok(());
+        }
+        let reason = format!("{} is switched off (set_available)", self.client.id());
+        let block = Block::Parked(llm_types::ErrorKind::Unavailable);
+        Err(NotBefore { at: None, block, reason })
+    }
+
+    /// Takes a call in, if client and gate let it. Where one does not, nothing is taken.
     pub(super) fn admit(
         &self,
         cost: Cost,
         now: Instant,
         retrying: bool,
     ) -> Result<Option<LaneGuard>, NotBefore> {
+        self.asked(now, retrying)?;
         let Some(gate) = &self.gate else { return Ok(None) };
         let options = AdmitOptions { retrying, ..AdmitOptions::default() };
         match gate.admit(cost, now, &options) {
@@ -259,8 +278,9 @@ impl Condition {
         }
     }
 
-    /// It failed a call that was given to it at `since`, for a reason that another member might not have.
-    pub(super) fn failed(&mut self, since: Instant, now: Instant, random: f64) {
+    /// It failed a call that was given to it at `since`, for a reason that another member might not have. `recovery`: how long
+    /// a breaker rests, so that one that has come back does not wait here for longer than there.
+    pub(super) fn failed(&mut self, since: Instant, now: Instant, random: f64, recovery: Duration) {
         // What was on its way when it was put behind the others tells nothing new.
         if self.ailing.is_some_and(|(from, _)| since < from) {
             return;
@@ -268,7 +288,7 @@ impl Condition {
         self.failures_in_row = self.failures_in_row.saturating_add(1);
         if self.failures_in_row >= AILING {
             let doublings = (self.failures_in_row - AILING).min(16);
-            let rest = FIRST_REST.saturating_mul(1 << doublings).min(LONGEST_REST);
+            let rest = FIRST_REST.saturating_mul(1 << doublings).min(LONGEST_REST).min(recovery);
             self.ailing = Some((now, clock::after(now, rest.mul_f64(0.5 + random / 2.0))));
         }
     }
@@ -288,21 +308,21 @@ mod tests {
         let start = clock::now();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut condition = Condition::default();
-        condition.failed(start, start, 1.0);
+        condition.failed(start, start, 1.0, LONGEST_REST);
         assert!(!condition.is_ailing(start), "one failure is no habit");
-        condition.failed(at(1), at(1), 1.0);
+        condition.failed(at(1), at(1), 1.0, LONGEST_REST);
         assert!(condition.is_ailing(at(900)));
         // Calls that were on their way before say nothing new.
-        condition.failed(start, at(2), 1.0);
+        condition.failed(start, at(2), 1.0, LONGEST_REST);
         assert!(!condition.is_ailing(at(1100)), "its time is over");
         // One call tries; as long as it is on its way, the others go elsewhere.
         condition.in_flight = 1;
         assert!(condition.is_ailing(at(1100)));
         condition.in_flight = 0;
-        condition.failed(at(1100), at(1100), 1.0);
+        condition.failed(at(1100), at(1100), 1.0, LONGEST_REST);
         assert!(condition.is_ailing(at(3000)) && !condition.is_ailing(at(3200)));
         condition.succeeded(Duration::from_millis(5), at(3300));
-        condition.failed(at(3300), at(3300), 1.0);
+        condition.failed(at(3300), at(3300), 1.0, LONGEST_REST);
         assert!(!condition.is_ailing(at(3300)), "a success makes it whole again");
     }
 
@@ -312,9 +332,12 @@ mod tests {
         let mut condition = Condition::default();
         let mut now = start;
         for _ in 0..100 {
-            condition.failed(now, now, 1.0);
+            condition.failed(now, now, 1.0, LONGEST_REST);
             now += Duration::from_secs(61);
             assert!(!condition.is_ailing(now));
         }
+        condition.failed(now, now, 1.0, Duration::from_secs(5));
+        assert!(condition.is_ailing(now + Duration::from_millis(4900)));
+        assert!(!condition.is_ailing(now + Duration::from_millis(5100)), "no longer than a breaker rests");
     }
 }

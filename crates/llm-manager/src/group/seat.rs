@@ -92,7 +92,7 @@ impl Seat {
                 // A limit has its cool-down, and what the caller did wrong says nothing of the member.
                 ErrorKind::RateLimited => {}
                 _ if verdict.other_lane == Move::Never && !verdict.breaker => {}
-                _ => condition.failed(self.since, now, random),
+                _ => condition.failed(self.since, now, random, self.group.settings.recovery_time),
             }
         }
         let stands_in = self.group.slots.get(self.member).is_some_and(super::Slot::stands_in);

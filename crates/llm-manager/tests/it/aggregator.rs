@@ -146,6 +146,29 @@ async fn a_pool_may_be_a_model() {
     assert_eq!(all.ask("hi").await.unwrap(), "b/last");
 }
 
+#[tokio::test]
+async fn an_older_service_s_configuration_is_an_aggregator() {
+    let env = |_: &str| None;
+    let sources = llm_manager::config::Sources::new(&env, "/");
+    let map = r#"{
+        "deepseek": {"models": {"chat": {"api_key": "sk-1", "model": "deepseek-chat"}}},
+        "openai": {"models": {"gpt": {"api_key": "sk-2"}, "own": {"api_key": "sk-3", "base_url": "http://127.0.0.1:9/v1"}}}
+    }"#;
+    let all = Aggregator::initialize(map, &sources).unwrap();
+    assert_eq!(all.id(), "chain/all");
+    let ids: Vec<_> = all.models().map(|model| model.id().to_owned()).collect();
+    assert_eq!(ids, ["deepseek/chat", "openai/gpt", "openai/own"]);
+    let settings = r#"{"LLM_MODEL": {"my-deepseek": {"api_key": "sk-1"}, "my-gpt": {"api_key": "sk-2"}, "other": {"api_key": "sk-3"}}}"#;
+    let all = Aggregator::initialize_from_settings(settings, &sources).unwrap();
+    let ids: Vec<_> = all.models().map(|model| model.id().to_owned()).collect();
+    assert_eq!(ids, ["deepseek/my-deepseek", "openai/my-gpt", "openai/other"]);
+    assert_eq!(all.health().unwrap().members.len(), 3);
+    for (text, place) in [("{\n\"openai\": {}}", "config.json:2"), ("[", "config.json:1")] {
+        let error = Aggregator::initialize(text, &sources).unwrap_err();
+        assert!(error.to_string().starts_with(place), "{error}");
+    }
+}
+
 #[test]
 fn what_cannot_be_an_aggregator_is_refused() {
     let one = Scripted::fine("a/1");

@@ -108,6 +108,15 @@ fn a_projects_file_may_not_redirect_a_key_unless_it_is_trusted() {
         ("max_retries = 1\nproxy = 'http://evil.test'", 2, "proxy"),
         ("[providers.openai]\nproxy = 'http://evil.test'", 2, "providers.openai.proxy"),
         ("[providers.openai.models.x]\nca_file = 'evil.pem'", 2, "providers.openai.ca_file"),
+        ("[providers.openai.models.x]\nbase_url = 'https://evil.test/v1'", 2, "providers.openai.base_url"),
+        (
+            "[providers.openai.models.x]\nendpoints = [{ base_url = 'https://evil.test' }]",
+            2,
+            "providers.openai.base_url",
+        ),
+        ("[providers.openai.models.x]\napi_key = { cmd = 'evil' }", 2, "providers.openai.api_key"),
+        ("[providers.openai]\napi_key = { keyring = 'openai' }", 2, "providers.openai.api_key"),
+        ("[providers.openai]\nheaders = { x-api-key = 'theirs' }", 1, "providers.openai.headers"),
         ("allow_http = true", 1, "allow_http"),
         ("tls_roots = 'bundled'", 1, "tls_roots"),
     ] {
@@ -136,6 +145,17 @@ fn a_projects_file_may_not_redirect_a_key_unless_it_is_trusted() {
     }
     let harmless = "default = 'openai/x'\nmax_retries = 0\n[providers.openai.models.y]\nextra = { a = 1 }";
     Lab::new().project(harmless).load().unwrap();
+}
+
+#[test]
+fn a_projects_budget_makes_the_users_smaller_and_never_larger() {
+    let lab = Lab::new()
+        .user("[budgets.b]\nmax_cost_usd = 1\nmax_tokens = 500\n[limits.l]\nmax_concurrent_calls = 1")
+        .project("[budgets.b]\nmax_cost_usd = 100\nmax_tokens = 50\n[budgets.c]\nmax_tokens = 5");
+    let budgets = lab.load().unwrap().budgets().snapshot();
+    let told: Vec<_> =
+        budgets.iter().map(|b| (&*b.name, b.limits.money.map(|m| m.to_string()), b.limits.tokens)).collect();
+    assert_eq!(told, [("b", Some("$1.00".to_owned()), Some(50)), ("c", None, Some(5))]);
 }
 
 #[test]

@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use llm_client::{Call, ChatStream, ModelClient};
+use llm_manager::Budgets;
 use llm_manager::config::{Loaded, Sources, load};
-use llm_provider::{ModelConfig, Provider};
+use llm_provider::{ModelConfig, Provider, Shared};
 use llm_types::{Capabilities, ChatRequest, ChatResponse, Error, ErrorKind};
 
 /// A machine with one user: `home/.config/llm-rs/config.toml`, and a project in `home/project`.
@@ -28,6 +29,8 @@ pub(crate) struct Args {
     pub(crate) sets: Vec<(String, String)>,
     pub(crate) trust_project: bool,
     pub(crate) mock: bool,
+    pub(crate) shared: Option<Arc<Shared>>,
+    pub(crate) budgets: Option<Arc<Budgets>>,
 }
 
 impl Lab {
@@ -79,6 +82,8 @@ impl Lab {
         sources.api_key.clone_from(&self.args.api_key);
         sources.sets.clone_from(&self.args.sets);
         sources.trust_project = self.args.trust_project;
+        sources.shared.clone_from(&self.args.shared);
+        sources.budgets.clone_from(&self.args.budgets);
         if self.args.mock {
             sources.loopback = Some(Arc::new(|| Ok("http://127.0.0.1:4711/v1".to_owned())));
         }

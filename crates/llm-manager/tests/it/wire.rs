@@ -191,3 +191,44 @@ async fn a_named_provider_keeps_its_address_and_its_key_whatever_the_variables_s
     assert_eq!(other.last().authorization.as_deref(), Some("Bearer sk-ours"));
     assert_eq!(own.seen.lock().unwrap().len(), 1);
 }
+
+/// Two endpoints of which one is down, in a pool, behind a chain, with keys, headers, members and names of their own.
+#[tokio::test]
+async fn endpoints_of_the_file_stand_in_for_each_other() {
+    let (up, other) = (Server::start().await, Server::start().await);
+    let lab = Lab::new().env("LOCAL_KEY", "sk-local").user(&format!(
+        r#"
+        backoff_base_ms = 0
+        [providers.rack]
+        strategy = "fallback"
+        headers = {{ x-team = "a" }}
+        endpoints = [
+          {{ base_url = "http://127.0.0.1:9/v1", api_key = "sk-down" }},
+          {{ base_url = "{}", api_key = {{ env = "LOCAL_KEY" }}, model = "here", extra = {{ top_k = 5 }} }},
+        ]
+        [providers.rack.models.m]
+        extra = {{ top_p = 0.5 }}
+        [providers.rack.models.alone]
+        base_url = "{}"
+        model = "wire"
+        [chains.c]
+        models = ["pool/p"]
+        [pools.p]
+        members = ["rack/m"]
+        "#,
+        up.url, other.url
+    ));
+    let loaded = lab.load().unwrap();
+    for name in ["rack/m", "p", "c"] {
+        assert_eq!(loaded.manager.client(name).unwrap().ask("hi").await.unwrap(), "Hello!", "{name}");
+        let seen = up.last();
+        assert_eq!(seen.authorization.as_deref(), Some("Bearer sk-local"));
+        assert_eq!(seen.body["model"], "here");
+        assert_eq!((seen.body["top_k"].as_u64(), seen.body["top_p"].as_f64()), (Some(5), Some(0.5)));
+    }
+    loaded.manager.client("alone").unwrap().ask("hi").await.unwrap();
+    let seen = other.last();
+    // A key that was given for an endpoint does not follow a model that lives elsewhere.
+    assert_eq!((seen.authorization, seen.body["model"].as_str()), (None, Some("wire")));
+    assert!(other.seen.lock().unwrap().len() == 1 && up.seen.lock().unwrap().len() >= 3);
+}

@@ -35,6 +35,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
     ProviderSpec {
         name: "moonshot",
         display: "Moonshot AI (Kimi)",
+        traced_as: Some("moonshot_ai"),
         base_url: Some("https://api.moonshot.ai/v1"),
         address_env: Some(AddressVariable::Url("MOONSHOT_BASE_URL")),
         key_env: &["MOONSHOT_API_KEY"],

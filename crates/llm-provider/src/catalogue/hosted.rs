@@ -83,6 +83,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             token_limit: TokenLimit::MaxTokens,
             reasoning: ReasoningForm::Thinking { effort: true },
             efforts: LOW_HIGH_MAX,
+            thinks_unforced_only: true,
             replay: Replay { when: ReplayWhen::WithTools, field: ReplayField::ReasoningContent },
             system_role: SystemRole::System,
             schema: SchemaLevel::JsonObject,
@@ -109,6 +110,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
     ProviderSpec {
         name: "gemini",
         display: "Google Gemini",
+        traced_as: Some("gcp.gemini"),
         base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
         key_env: &["GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"],
         key_required: true,
@@ -126,6 +128,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
     ProviderSpec {
         name: "mistral",
         display: "Mistral AI",
+        traced_as: Some("mistral_ai"),
         base_url: Some("https://api.mistral.ai/v1"),
         key_env: &["MISTRAL_API_KEY"],
         key_required: true,
@@ -150,6 +153,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
     ProviderSpec {
         name: "xai",
         display: "xAI",
+        traced_as: Some("x_ai"),
         base_url: Some("https://api.x.ai/v1"),
         address_env: Some(AddressVariable::Url("XAI_BASE_URL")),
         key_env: &["XAI_API_KEY"],

@@ -79,6 +79,8 @@ impl SpecProvider {
         let row = self.row_at(address);
         let mut builder = HttpClient::builder(base_url, model.wire())
             .provider(&self.name)
+            // A provider of the user's own name is traced by that name.
+            .traced_as(self.spec.traced_as.filter(|_| self.name == self.spec.name).unwrap_or(&self.name))
             .dialect(self.dialect)
             .transport(self.shared.transport(&settings)?)
             .registry(self.shared.lanes().clone())

@@ -107,3 +107,48 @@ fn the_configured_name_is_shown_and_the_wire_name_sent() {
     assert_eq!(provider.create_client(&model).unwrap().id(), "mine/big");
     assert_eq!(provider.create_client(&ModelConfig::new("a/b:c")).unwrap().id(), "mine/a/b:c");
 }
+
+#[test]
+fn an_address_without_a_path_gets_its_owners() {
+    let endpoint = |row: &str, url: &str| {
+        let provider = SpecProvider::new(catalogue::find(row).unwrap()).with_base_url(url).with_keys(keys());
+        provider.make(&ModelConfig::new("m"), None).unwrap().endpoint().to_owned()
+    };
+    for (row, url, base) in [
+        ("groq", "https://api.groq.com", "https://api.groq.com/openai/v1"),
+        ("zhipu", "https://open.bigmodel.cn/", "https://open.bigmodel.cn/api/paas/v4"),
+        (
+            "dashscope",
+            "https://dashscope-intl.aliyuncs.com",
+            "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+        ),
+        ("perplexity", "https://api.perplexity.ai", "https://api.perplexity.ai"),
+        ("deepseek", "https://api.deepseek.com/beta", "https://api.deepseek.com/beta"),
+        // Somebody else's server behind the vendor's name.
+        ("groq", "https://gateway.test", "https://gateway.test/v1"),
+        ("perplexity", "https://gateway.test", "https://gateway.test/v1"),
+        // Nobody's name, and the vendor told by its host.
+        ("openai-compatible", "https://api.groq.com", "https://api.groq.com/openai/v1"),
+        ("openai-compatible", "http://127.0.0.1:4711", "http://127.0.0.1:4711/v1"),
+    ] {
+        assert_eq!(endpoint(row, url).trim_end_matches('/'), base, "{row} {url}");
+    }
+    for row in catalogue::all().iter().filter(|row| row.key_required) {
+        let (url, path) = (row.base_url.unwrap(), Endpoint::parse(row.base_url.unwrap()).unwrap());
+        let bare = url.strip_suffix(path.path()).filter(|_| path.path() != "/").unwrap_or(url);
+        assert_eq!(endpoint(row.name, bare), endpoint(row.name, url), "{bare}");
+    }
+}
+
+#[test]
+fn each_models_address_tells_its_row_where_no_provider_is_named() {
+    let at = |name: &str, url: &str| ModelConfig {
+        base_url: Some(url.into()),
+        keys: Some(vec![Secret::new("sk-1")]),
+        ..ModelConfig::new(name)
+    };
+    let models = vec![at("a", "https://api.deepseek.com"), at("b", "https://gateway.test")];
+    let provider = SpecProvider::create_from_config("acme", models).unwrap();
+    let images = |name: &str| provider.client(name).unwrap().capabilities().images;
+    assert_eq!((images("a"), images("b")), (Some(false), None));
+}

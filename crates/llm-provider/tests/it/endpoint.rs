@@ -77,9 +77,12 @@ async fn retries_and_time_outs_are_the_given_ones() {
 async fn a_connection_stands_open_before_the_first_call_where_that_is_wanted() {
     let server = MockServer::start().await;
     let client = EndpointConfig { eager_init: true, ..at(&server) }.create_client().unwrap();
-    while client.pool().idle == 0 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let opened = async {
+        while client.pool().idle == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), opened).await.expect("a connection was opened");
     assert!(server.requests().is_empty(), "a connection is no request");
     client.ask("hi").await.unwrap();
     assert_eq!((client.pool().opened_total, client.pool().reused_total), (1, 1));

@@ -1,5 +1,6 @@
 //! `llm batch run`: many rows, and going on after a stop.
 
+mod budget;
 mod report;
 
 use std::io::IsTerminal as _;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use llm_batch::{BatchError, BatchRunner, ErrorClass, Input, Job, Notice, Stop, StopReason, Summary};
 use llm_types::ChatRequest;
 
+use self::budget::RunBudget;
 use crate::args::{BatchRun, OnChange, SaveInput};
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
@@ -40,11 +42,12 @@ pub(crate) fn run(args: &BatchRun, term: &Arc<Term>) -> Result<Exit, Failure> {
     let connections = args.concurrency.max(llm_client::Settings::default().max_connections);
     let session = Session::with_defaults(&args.model, &[("max_connections", connections.to_string())], term)?;
     drop(inside);
+    let budget = RunBudget::of(args, &session)?;
     #[cfg(feature = "prometheus")]
     if let Some(address) = args.metrics_addr {
         runtime.block_on(crate::exporter::start(address, term))?;
     }
-    let result = runtime.block_on(drive(args, input, &output, &session, term));
+    let result = runtime.block_on(drive(args, input, &output, &session, &budget, term));
     runtime.shutdown_background();
     result
 }
@@ -79,7 +82,7 @@ fn beside(input: &Path) -> PathBuf {
     input.with_file_name(name)
 }
 
-fn runner(args: &BatchRun, session: &Session, term: &Arc<Term>) -> BatchRunner {
+fn runner(args: &BatchRun, session: &Session, budget: &RunBudget, term: &Arc<Term>) -> BatchRunner {
     let job = Job {
         system: args.system.clone().filter(|text| !text.is_empty()),
         user_template: args.user_template.clone(),
@@ -93,7 +96,7 @@ fn runner(args: &BatchRun, session: &Session, term: &Arc<Term>) -> BatchRunner {
         ..Job::default()
     };
     let told = Arc::clone(term);
-    let mut runner = BatchRunner::new(Arc::clone(&session.client))
+    let mut runner = BatchRunner::new(Arc::clone(&budget.client))
         .job(job)
         .concurrency(usize::try_from(args.concurrency).unwrap_or(usize::MAX))
         .strict(args.strict)
@@ -147,10 +150,11 @@ async fn drive(
     input: Input,
     output: &Path,
     session: &Session,
+    budget: &RunBudget,
     term: &Arc<Term>,
 ) -> Result<Exit, Failure> {
     let mut signals = Signals::listen().map_err(crate::no_signals)?;
-    let runner = runner(args, session, term);
+    let runner = runner(args, session, budget, term);
     let (numbers, shutdown) = (runner.progress(), runner.shutdown());
     let mut progress =
         Progress::start(args.progress, args.talk.verbose > 0, Arc::clone(term), Instant::now());
@@ -190,7 +194,7 @@ async fn drive(
         }
     };
     let summary = match result {
-        Ok(summary) => summary,
+        Ok(summary) => Summary { spending: budget.spending(), ..summary },
         Err(error) => {
             // Nothing was begun: there is no progress to end with a line.
             drop(progress);
@@ -236,6 +240,10 @@ fn verdict(
     };
     let exit = stopped(stop, signalled);
     match &stop.error {
+        Some(error) if stop.reason == StopReason::Budget => {
+            let failure = session.failure(error.clone().with_message(&stop.message)).exits(exit);
+            Err(failure.hint("the same command goes on from here: its limits hold for each run by itself"))
+        }
         // The failed call says where it was.
         Some(error) => Err(session.failure(error.clone().with_message(&stop.message)).exits(exit)),
         None => Err(Failure::own(exit, "stopped", &stop.message).hint("the same command goes on from here")),

@@ -1,6 +1,6 @@
 //! The summary of a run for a person.
 
-use llm_batch::Summary;
+use llm_batch::{Spending, Summary};
 
 use crate::progress::{count, span};
 use crate::term::safe;
@@ -62,6 +62,9 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
     }
     lines.push(format!("  {}", figures.join(", ")));
 
+    if let Some(spending) = &summary.spending {
+        lines.push(format!("  {}", spent(spending)));
+    }
     if summary.stopped.is_some() {
         lines.push(
             "  it ended early; what is answered is kept, and the same command goes on from here".to_owned(),
@@ -72,4 +75,22 @@ pub(super) fn lines(summary: &Summary) -> Vec<String> {
         lines.push(format!("  {added} answers that no row claims any more are kept in {file}"));
     }
     lines.iter().map(|line| safe::line(line)).collect()
+}
+
+/// What was spent of what, and what is left.
+fn spent(spending: &Spending) -> String {
+    let mut parts = Vec::new();
+    match (spending.cost, spending.max_cost, spending.cost_left) {
+        (Some(cost), Some(most), Some(left)) => parts.push(format!("{cost} of {most} spent, {left} left")),
+        (Some(cost), ..) => parts.push(format!("{cost} spent")),
+        (None, ..) => parts.push("price unknown".to_owned()),
+    }
+    if let (Some(most), Some(left)) = (spending.max_total_tokens, spending.tokens_left) {
+        let tokens = count(spending.tokens);
+        parts.push(format!("{tokens} of {} tokens used, {} left", count(most), count(left)));
+    }
+    if spending.estimated_calls > 0 {
+        parts.push(format!("{} calls estimated", count(spending.estimated_calls)));
+    }
+    parts.join(", ")
 }

@@ -43,12 +43,18 @@ pub(crate) fn encode(request: &ChatRequest, target: &WireTarget<'_>, stream: boo
     };
     body.option(limit, request.max_tokens.as_ref())?;
     settings(request, quirks, &mut body)?;
-    reasoning::write(request.reasoning.as_ref(), stream, quirks, &request.extra, &mut body)?;
+    let manner = reasoning::Manner { streamed: stream, forced: forces_a_tool(request) };
+    reasoning::write(request.reasoning.as_ref(), manner, quirks, &request.extra, &mut body)?;
     if let Some(format) = &request.response_format {
         response_format(format, quirks, &mut body)?;
     }
     extra(request, stream, &mut body)?;
     Ok(Encoded::new(Method::POST, target, "chat/completions", body, stream))
+}
+
+fn forces_a_tool(request: &ChatRequest) -> bool {
+    let forced = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Function(_)));
+    forced && !request.tools.is_empty()
 }
 
 fn tools(request: &ChatRequest, quirks: &Quirks, body: &mut Body) -> Result<(), Error> {

@@ -5,6 +5,9 @@ mod toml;
 #[cfg(feature = "yaml")]
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use super::tree::Node;

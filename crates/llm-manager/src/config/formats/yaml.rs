@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
 
 use super::Unreadable;
-use crate::config::tree::{Budget, MAX_DEPTH, Member, Node, Value};
+use crate::config::tree::{MAX_DEPTH, Member, Node, Value};
 
 pub(super) fn parse(text: &str) -> Result<Node, Unreadable> {
     let mut reader =
@@ -28,6 +28,32 @@ pub(super) fn parse(text: &str) -> Result<Node, Unreadable> {
         None | Some(Node { value: Value::Null, .. }) => empty(),
         Some(node) => node,
     })
+}
+
+/// Counts the values of a document, so that one which writes little and means much is refused.
+#[derive(Debug)]
+struct Budget {
+    left: usize,
+}
+
+/// A file of the largest size cannot hold more without repeating itself.
+const MAX_NODES: usize = 600_000;
+
+impl Budget {
+    fn new() -> Self {
+        Self { left: MAX_NODES }
+    }
+
+    /// Takes room for so many values; false when there is none.
+    fn take(&mut self, nodes: usize) -> bool {
+        match self.left.checked_sub(nodes) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
 }
 
 struct Reader<'a> {

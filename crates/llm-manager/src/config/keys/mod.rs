@@ -3,6 +3,7 @@
 
 mod command;
 mod keyring;
+mod view;
 
 use std::fmt;
 use std::fs;
@@ -15,6 +16,7 @@ use llm_types::{Error, ErrorKind, Secret};
 
 use self::command::Command;
 pub use self::keyring::{keyring_key, remove_keyring_key, set_keyring_key};
+pub use self::view::{KeyForm, KeyState, KeyView};
 use super::reader::{Entry, Place, Section};
 use super::schema::resolve;
 use super::tree::Value;
@@ -46,6 +48,16 @@ enum KeyOrigin {
 }
 
 impl KeyEntry {
+    /// A variable's name, read when the supply is made.
+    pub(super) fn variable(name: &str, place: Place) -> Self {
+        Self { origin: KeyOrigin::Env(name.to_owned()), place }
+    }
+
+    /// Any form of a key.
+    pub(super) fn read(entry: Entry, home: Option<&Path>) -> Result<Self, Error> {
+        read(entry, home)
+    }
+
     /// Whether the user wrote which variable it is.
     pub(super) fn is_variable(&self) -> bool {
         matches!(self.origin, KeyOrigin::Env(_))

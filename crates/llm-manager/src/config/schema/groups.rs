@@ -56,6 +56,13 @@ pub(in crate::config) struct ChainEntry {
     pub(in crate::config) settings: Vec<Setting>,
 }
 
+impl ChainEntry {
+    /// Models in their order, and nothing else.
+    pub(in crate::config) fn of_models(name: String, place: Place, models: Vec<Located<String>>) -> Self {
+        Self { name, place, models, on: Vec::new(), settings: Vec::new() }
+    }
+}
+
 /// What can be said of a whole: its own caps, and how it tries again. Everything else belongs to the members.
 const WHOLE: &[&str] = &[
     "max_concurrent_calls",
@@ -142,8 +149,11 @@ pub(super) fn pool(entry: Entry, home: Option<&Path>) -> Result<PoolEntry, Error
     Ok(PoolEntry { name, place, members, balance })
 }
 
+/// A member's own cap.
+type Cap = fn(&MemberEntry) -> Option<u32>;
+
 /// The caps that members and the whole may both have.
-const CAPS: [(&str, fn(&MemberEntry) -> Option<u32>); 3] = [
+const CAPS: [(&str, Cap); 3] = [
     ("max_concurrent_calls", |member| member.max_concurrent_calls),
     ("requests_per_minute", |member| member.requests_per_minute),
     ("tokens_per_minute", |member| member.tokens_per_minute),

@@ -11,10 +11,11 @@ use llm_types::Error;
 
 pub(super) use self::groups::{Balance, ChainEntry, MemberEntry, PoolEntry};
 pub(super) use self::provider::{EndpointEntry, ModelEntry, ProviderEntry};
-pub(super) use self::rules::{BudgetEntry, LimitEntry};
+pub(super) use self::rules::{BudgetEntry, LimitEntry, Per};
 pub(super) use self::values::{Located, Setting, resolve};
 use self::values::{guarded, merge_settings, named, settings_of, with_settings};
 use super::reader::{Entry, Place, Section, Source};
+use super::seeds::SeedKind;
 use crate::names;
 
 /// One file, or several merged by [`over`](Config::over).
@@ -28,6 +29,8 @@ pub(super) struct Config {
     pub(super) chains: Vec<ChainEntry>,
     pub(super) budgets: Vec<BudgetEntry>,
     pub(super) limits: Vec<LimitEntry>,
+    /// What could not be carried over from an older client's file.
+    pub(super) warnings: Vec<String>,
 }
 
 /// A name that stands for another.
@@ -49,7 +52,26 @@ impl Config {
         source.read(|top| Self::of(top, home))
     }
 
-    fn of(mut top: Section, home: Option<&Path>) -> Result<Self, Error> {
+    /// Reads one file of ours or of an older client, known by what stands in it.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn read_any(
+        source: &Source,
+        home: Option<&Path>,
+        env: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, Error> {
+        source.read(|top| match SeedKind::detect(&top) {
+            Some(kind) => kind.read(top, home, env),
+            None => Self::of(top, home),
+        })
+    }
+
+    /// Reads a document of ours.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub(super) fn of(mut top: Section, home: Option<&Path>) -> Result<Self, Error> {
         let default = top.take("default").map(|entry| named(&entry)).transpose()?;
         let settings = settings_of(&mut top, home)?;
         let aliases = each(&mut top, "aliases", |entry| alias(&entry))?;
@@ -68,11 +90,21 @@ impl Config {
         let budgets = each(&mut top, "budgets", rules::budget)?;
         let limits = each(&mut top, "limits", rules::limit)?;
         top.finish(&with_settings(TOP))?;
-        Ok(Self { default, settings, aliases, providers, pools, chains, budgets, limits })
+        Ok(Self {
+            default,
+            settings,
+            aliases,
+            providers,
+            pools,
+            chains,
+            budgets,
+            limits,
+            warnings: Vec::new(),
+        })
     }
 
-    /// This file's word above another's: the same key at the same level is replaced, the rest is kept. A pool, a chain, a
-    /// budget and a limit are replaced as a whole.
+    /// This file's word above another's: the same key at the same level is replaced, the rest is kept. A pool, a chain and
+    /// a limit are replaced as a whole; of two budgets of one name the smaller amounts hold.
     pub(super) fn over(self, lower: Self) -> Self {
         let mut merged = lower;
         merged.default = self.default.or(merged.default);
@@ -86,8 +118,15 @@ impl Config {
         }
         replace(&mut merged.pools, self.pools, |pool| &pool.name);
         replace(&mut merged.chains, self.chains, |chain| &chain.name);
-        replace(&mut merged.budgets, self.budgets, |budget| &budget.name);
+        for upper in self.budgets {
+            match merged.budgets.iter_mut().find(|old| old.name == upper.name) {
+                // A project may not spend what its user does not want to.
+                Some(old) => old.tighten(&upper),
+                None => merged.budgets.push(upper),
+            }
+        }
         replace(&mut merged.limits, self.limits, |limit| &limit.name);
+        merged.warnings.extend(self.warnings);
         merged
     }
 

@@ -23,6 +23,8 @@ pub(in crate::config) struct ProviderEntry {
     pub(in crate::config) base_url: Option<Located<String>>,
     pub(in crate::config) dialect: Option<Located<Dialect>>,
     pub(in crate::config) keys: Option<Vec<KeyEntry>>,
+    /// Whether a key that stands here goes before the vendor's variable: so it is in older clients' files.
+    pub(in crate::config) stored_first: bool,
     pub(in crate::config) settings: Vec<Setting>,
     pub(in crate::config) headers: HeaderMap,
     pub(in crate::config) limit: Option<Located<String>>,
@@ -108,6 +110,7 @@ pub(super) fn read(name: String, mut section: Section, home: Option<&Path>) -> R
         base_url: section.take("base_url").map(|entry| base_url(&entry)).transpose()?,
         dialect: section.take("dialect").map(|entry| dialect(&entry)).transpose()?,
         keys: keys::take(&mut section, home)?,
+        stored_first: false,
         settings: settings_of(&mut section, home)?,
         headers: headers(&mut section)?,
         limit: section.take("limit").map(|entry| named(&entry)).transpose()?,
@@ -204,6 +207,24 @@ fn endpoint(item: Entry, home: Option<&Path>) -> Result<EndpointEntry, Error> {
 }
 
 impl ProviderEntry {
+    /// A provider of which only the models are to be known.
+    pub(in crate::config) fn of_models(name: String, place: Place) -> Self {
+        Self {
+            name,
+            place,
+            base_url: None,
+            dialect: None,
+            keys: None,
+            stored_first: true,
+            settings: Vec::new(),
+            headers: HeaderMap::new(),
+            limit: None,
+            endpoints: Vec::new(),
+            balance: Balance::default(),
+            models: Vec::new(),
+        }
+    }
+
     /// The keys that stand anywhere below the provider's own.
     pub(in crate::config) fn all_keys(&self) -> impl Iterator<Item = &Vec<KeyEntry>> {
         let inner = self.models.iter().flat_map(|model| &model.endpoints).chain(&self.endpoints);
@@ -247,7 +268,8 @@ impl ProviderEntry {
     }
 
     pub(super) fn needs_trust(&self) -> Option<(&Place, &'static str)> {
-        let own = told(&self.place, self.base_url.as_ref(), self.keys.as_deref(), &self.settings);
+        let own =
+            told(&self.place, self.base_url.as_ref(), self.keys.as_deref(), &self.settings, &self.headers);
         let inside = || self.models.iter().find_map(ModelEntry::needs_trust);
         own.or_else(|| self.endpoints.iter().find_map(EndpointEntry::needs_trust)).or_else(inside)
     }
@@ -302,14 +324,31 @@ impl ModelEntry {
     }
 
     fn needs_trust(&self) -> Option<(&Place, &'static str)> {
-        told(&self.place, self.base_url.as_ref(), self.keys.as_deref(), &self.settings)
+        told(&self.place, self.base_url.as_ref(), self.keys.as_deref(), &self.settings, &self.headers)
             .or_else(|| self.endpoints.iter().find_map(EndpointEntry::needs_trust))
     }
 }
 
 impl EndpointEntry {
+    /// An endpoint of which nothing is said but its address.
+    pub(in crate::config) fn new(place: Place, base_url: Located<String>) -> Self {
+        Self {
+            place,
+            base_url,
+            dialect: None,
+            keys: None,
+            model: None,
+            weight: 1,
+            priority: 0,
+            settings: Vec::new(),
+            extra: Extra::new(),
+            headers: HeaderMap::new(),
+            limit: None,
+        }
+    }
+
     fn needs_trust(&self) -> Option<(&Place, &'static str)> {
-        told(&self.place, Some(&self.base_url), self.keys.as_deref(), &self.settings)
+        told(&self.place, Some(&self.base_url), self.keys.as_deref(), &self.settings, &self.headers)
     }
 }
 
@@ -319,9 +358,12 @@ fn told<'a>(
     base_url: Option<&'a Located<String>>,
     keys: Option<&'a [KeyEntry]>,
     settings: &'a [Setting],
+    headers: &HeaderMap,
 ) -> Option<(&'a Place, &'static str)> {
     let address = base_url.map(|url| (&url.place, "base_url"));
     let key = || keys.map(|keys| (keys.first().map_or(place, |key| &key.place), "api_key"));
     let way = || guarded(settings).map(|setting| (&setting.place, setting.key));
-    address.or_else(key).or_else(way)
+    // A header may be a key, too.
+    let header = || (!headers.is_empty()).then_some((place, "headers"));
+    address.or_else(key).or_else(way).or_else(header)
 }

@@ -1,5 +1,7 @@
 //! `price`, `[budgets.NAME]` and `[limits.NAME]`: what calls cost, and how much of it may be spent.
 
+use std::fmt;
+
 use llm_types::{Error, Money, Price, Rate};
 
 use super::values::{Located, count, names};
@@ -18,15 +20,33 @@ pub(in crate::config) struct BudgetEntry {
     pub(in crate::config) models: Vec<Located<String>>,
 }
 
+impl BudgetEntry {
+    /// Takes over what the other one allows less of.
+    pub(super) fn tighten(&mut self, other: &Self) {
+        self.max_cost = self.max_cost.into_iter().chain(other.max_cost).min();
+        self.max_tokens = self.max_tokens.into_iter().chain(other.max_tokens).min();
+    }
+}
+
 /// Whom a budget is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Per {
-    /// All calls of the process together.
+    /// Each model for itself.
     Client,
-    /// One batch job or one command.
+    /// All calls of the process together: one batch job, one command.
     Job,
     /// The calls of one value of a tag.
     Tag(String),
+}
+
+impl fmt::Display for Per {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client => f.write_str("client"),
+            Self::Job => f.write_str("job"),
+            Self::Tag(name) => write!(f, "tag:{name}"),
+        }
+    }
 }
 
 /// `[limits.NAME]`, shared by all who name it.
@@ -107,7 +127,7 @@ pub(super) fn budget(entry: Entry) -> Result<BudgetEntry, Error> {
         place: section.place().clone(),
         max_cost: section.take("max_cost_usd").map(|entry| money(&entry)).transpose()?,
         max_tokens: section.take("max_tokens").map(|entry| tokens(&entry)).transpose()?,
-        per: section.take("per").map_or(Ok(Per::Client), |entry| per(&entry))?,
+        per: section.take("per").map_or(Ok(Per::Job), |entry| per(&entry))?,
         models: section.take("models").map(names).transpose()?.unwrap_or_default(),
     };
     if budget.max_cost.is_none() && budget.max_tokens.is_none() {
