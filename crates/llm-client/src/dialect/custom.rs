@@ -373,8 +373,8 @@ mod tests {
         let busy = br#"{"error": {"message": "come back"}}"#;
         let error = PLAIN.classify(StatusCode::TOO_MANY_REQUESTS, &headers, busy, &TARGET, Hints::default());
         assert_eq!((error.kind(), error.message()), (ErrorKind::RateLimited, "come back"));
-        assert_eq!(PLAIN.encode_models(&TARGET).path, "/models");
-        assert_eq!(PLAIN.decode_models(br#"{"data": [{"id": "m"}]}"#, &TARGET).unwrap().len(), 1);
+        assert_eq!(PLAIN.encode_models(None, &TARGET).path, "/models");
+        assert_eq!(PLAIN.decode_models(br#"{"data": [{"id": "m"}]}"#, &TARGET).unwrap().models.len(), 1);
         assert!(PLAIN.encode_embeddings(&EmbeddingRequest::default(), &TARGET).is_err());
         assert!(PLAIN.decode_embeddings(b"[]", 1, &TARGET).is_err());
     }

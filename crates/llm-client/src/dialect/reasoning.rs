@@ -178,7 +178,7 @@ pub(crate) fn write(
 fn switch(quirks: &Quirks) -> &'static str {
     match quirks.reasoning {
         ReasoningForm::None | ReasoningForm::Effort => "reasoning_effort",
-        ReasoningForm::Thinking { .. } => "thinking",
+        ReasoningForm::Thinking { .. } | ReasoningForm::Budget | ReasoningForm::Adaptive { .. } => "thinking",
         ReasoningForm::Switch { member, .. } => member,
         ReasoningForm::Object | ReasoningForm::Enabled => "reasoning",
         ReasoningForm::TemplateSwitch { .. } => "chat_template_kwargs",
