@@ -15,7 +15,7 @@
 //! [`Codec`].
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
@@ -26,10 +26,12 @@ use llm_types::{
 };
 
 use crate::framing::{Decoder, JsonListDecoder, SseDecoder, SseFrame};
+use crate::lane::Limits;
 
 mod anthropic;
 mod body;
 mod custom;
+mod date;
 mod ending;
 mod error_body;
 mod events;
@@ -310,6 +312,15 @@ impl Dialect {
     #[must_use]
     pub fn request_id<'a>(self, headers: &'a HeaderMap, quirks: &Quirks) -> Option<&'a str> {
         failure::request_id(headers, quirks)
+    }
+
+    /// The server's limits, as the head of an answer states them at `now`.
+    #[must_use]
+    pub fn limits(self, headers: &HeaderMap, now: SystemTime) -> Limits {
+        match self {
+            Self::OpenAiChat | Self::Gemini | Self::Custom(_) => Limits::read(headers),
+            Self::Anthropic => anthropic::limits(headers, now),
+        }
     }
 
     /// Asks for the list of models, or for the page of it that [`ModelPage::next`] named.

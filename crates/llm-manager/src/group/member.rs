@@ -81,6 +81,8 @@ pub(crate) struct Slot {
     gate: Option<Lanes>,
     /// Whether the gate stands in for the client's own account.
     stands_in: bool,
+    /// Whether the gate looks at tokens.
+    pub(super) counts_tokens: bool,
 }
 
 impl Slot {
@@ -102,7 +104,15 @@ impl Slot {
             let id = EndpointId { base_url: pool.to_owned(), model: model.trim_end().to_owned() };
             Lanes::new(registry.endpoint(&id, &caps, clock::now()), None)
         });
-        Self { client: member.client, weight: member.weight, priority: member.priority, gate, stands_in }
+        let counts_tokens = caps.tokens_per_minute.is_some();
+        Self {
+            client: member.client,
+            weight: member.weight,
+            priority: member.priority,
+            gate,
+            stands_in,
+            counts_tokens,
+        }
     }
 
     /// The gate, where failures have to be told to it because the client keeps no account of itself.
@@ -110,19 +120,13 @@ impl Slot {
         self.stands_in
     }
 
-    /// The endpoints of its lanes.
-    pub(super) fn lanes(&self) -> Vec<usize> {
-        self.client.admission().map_or_else(|| vec![0], Admission::lanes)
+    /// The endpoints of its lanes, where the client tells of any.
+    pub(super) fn lanes(&self) -> Option<Vec<usize>> {
+        self.client.admission().map(Admission::lanes)
     }
 
     pub(super) fn ready(&self, cost: Cost, now: Instant, retrying: bool) -> Result<(), NotBefore> {
-        if let Some(client) = self.client.admission() {
-            client.ready(now, retrying)?;
-        } else if !self.client.is_available() {
-            let reason = format!("{} is switched off (set_available)", self.client.id());
-            let block = Block::Parked(llm_types::ErrorKind::Unavailable);
-            return Err(NotBefore { at: None, block, reason });
-        }
+        self.asked(now, retrying)?;
         match &self.gate {
             None => Ok(()),
             Some(gate) => {
@@ -132,12 +136,27 @@ impl Slot {
         }
     }
 
+    /// What the client itself says.
+    fn asked(&self, now: Instant, retrying: bool) -> Result<(), NotBefore> {
+        if let Some(client) = self.client.admission() {
+            return client.ready(now, retrying);
+        }
+        if self.client.is_available() {
+            return Ok(());
+        }
+        let reason = format!("{} is switched off (set_available)", self.client.id());
+        let block = Block::Parked(llm_types::ErrorKind::Unavailable);
+        Err(NotBefore { at: None, block, reason })
+    }
+
+    /// Takes a call in, if client and gate let it. Where one does not, nothing is taken.
     pub(super) fn admit(
         &self,
         cost: Cost,
         now: Instant,
         retrying: bool,
     ) -> Result<Option<LaneGuard>, NotBefore> {
+        self.asked(now, retrying)?;
         let Some(gate) = &self.gate else { return Ok(None) };
         let options = AdmitOptions { retrying, ..AdmitOptions::default() };
         match gate.admit(cost, now, &options) {

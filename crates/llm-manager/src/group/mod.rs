@@ -58,6 +58,8 @@ pub(crate) struct Group {
     pub(crate) settings: Settings,
     /// What all members together may have on their way, where that is bounded.
     cap: Option<Lanes>,
+    /// Whether any gate looks at tokens, so that a guess is worth its while.
+    counts_tokens: bool,
     state: Mutex<State>,
     queue: Queue,
     released: Arc<Notify>,
@@ -101,6 +103,8 @@ impl Group {
             what,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             cap: cap(&id, &parts.settings, &registry),
+            counts_tokens: parts.settings.tokens_per_minute.is_some()
+                || slots.iter().any(|slot| slot.counts_tokens),
             state: Mutex::new(State { turn: 0, members: vec![Condition::default(); slots.len()] }),
             capabilities: common(slots.iter().map(|slot| slot.client.capabilities())),
             observer: {
@@ -178,32 +182,31 @@ impl Group {
         };
         let mut refusal = None;
         let mut state = self.state();
-        let mut ready: Vec<(Rank, Candidate)> = Vec::with_capacity(wanted.len());
+        let mut left: Vec<(Rank, Candidate)> = Vec::with_capacity(wanted.len());
+        let by_load = matches!(self.strategy, Strategy::LeastBusy | Strategy::Latency);
         for member in wanted.iter().copied() {
             let (Some(slot), Some(condition)) = (self.slots.get(member), state.members.get(member)) else {
                 continue;
             };
-            let retrying = failures.failed.contains(&member);
-            if let Err(not_before) = condition.check(now).and_then(|()| slot.ready(cost, now, retrying)) {
-                refusal = Some(sooner(refusal, not_before));
-                continue;
-            }
             let rank = Rank {
                 failed: failures.spent.contains(&member),
                 ailing: condition.is_ailing(now),
                 priority: slot.priority,
             };
-            let latency = condition.latency(now);
-            let in_flight = slot.in_flight(condition);
-            ready.push((rank, Candidate { member, weight: slot.weight, in_flight, latency }));
+            let latency = if by_load { condition.latency(now) } else { None };
+            let in_flight = if by_load { slot.in_flight(condition) } else { 0 };
+            left.push((rank, Candidate { member, weight: slot.weight, in_flight, latency }));
         }
-        while let Some(best) = ready.iter().map(|(rank, _)| *rank).min() {
+        // Whoever is chosen is asked, and nobody else: most often it has room.
+        while let Some(best) = left.iter().map(|(rank, _)| *rank).min() {
             let candidates: Vec<Candidate> =
-                ready.iter().filter(|(rank, _)| *rank == best).map(|(_, candidate)| *candidate).collect();
+                left.iter().filter(|(rank, _)| *rank == best).map(|(_, candidate)| *candidate).collect();
             let turn = state.turn;
             let chosen = choose(self.strategy, &candidates, self.slots.len(), turn, fastrand::f64);
             let Some((member, slot)) = chosen.and_then(|at| Some((at, self.slots.get(at)?))) else { break };
-            match slot.admit(cost, now, failures.failed.contains(&member)) {
+            let retrying = failures.failed.contains(&member);
+            let open = state.members.get(member).map_or(Ok(()), |condition| condition.check(now));
+            match open.and_then(|()| slot.admit(cost, now, retrying)) {
                 Ok(guard) => {
                     let cap = capped.map(|cap| seat::taken(cap, cost, now)).transpose();
                     let cap = cap.map_err(|(at, why)| self.capped(at, &why))?;
@@ -216,7 +219,7 @@ impl Group {
                 }
                 Err(not_before) => {
                     refusal = Some(sooner(refusal, not_before));
-                    ready.retain(|(_, candidate)| candidate.member != member);
+                    left.retain(|(_, candidate)| candidate.member != member);
                 }
             }
         }
@@ -258,12 +261,22 @@ impl Group {
 
     /// The member and the endpoint of each lane.
     fn lanes(&self) -> (Vec<usize>, Vec<usize>) {
-        let (mut members, mut endpoints, mut next) = (Vec::new(), Vec::new(), 0);
+        let some = self.slots.len();
+        let (mut members, mut endpoints) = (Vec::with_capacity(some), Vec::with_capacity(some));
+        let mut next = 0;
         for (member, slot) in self.slots.iter().enumerate() {
-            let lanes = slot.lanes();
-            members.extend(lanes.iter().map(|_| member));
-            endpoints.extend(lanes.iter().map(|endpoint| next + endpoint));
-            next += lanes.iter().max().map_or(0, |most| most + 1);
+            let mut most = 0;
+            for endpoint in slot.lanes().iter().flatten() {
+                members.push(member);
+                endpoints.push(next + endpoint);
+                most = most.max(*endpoint);
+            }
+            if members.last() != Some(&member) {
+                // One that keeps no account of itself is one lane.
+                members.push(member);
+                endpoints.push(next);
+            }
+            next += most + 1;
         }
         (members, endpoints)
     }

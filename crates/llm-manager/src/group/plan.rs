@@ -67,7 +67,7 @@ impl<'a> GroupPlan<'a> {
             work,
             members,
             endpoints,
-            cost: work.cost(),
+            cost: if group.counts_tokens { work.cost() } else { Cost::default() },
             failed: Mutex::new(if call.is_driven() { call.failures(group.number) } else { Vec::new() }),
             pinned: AtomicUsize::new(NOBODY),
             followed: Mutex::default(),
@@ -81,6 +81,9 @@ impl<'a> GroupPlan<'a> {
     /// What the members have done to this call so far.
     fn failures(&self) -> Failures {
         let failed = self.failed().clone();
+        if failed.is_empty() {
+            return Failures { failed, spent: Vec::new() };
+        }
         let count = |member: usize| failed.iter().filter(|other| **other == member).count();
         // A member with several endpoints is worth another try as long as one of them has not failed.
         let endpoints = |member: usize| {

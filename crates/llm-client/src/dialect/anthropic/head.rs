@@ -1,12 +1,16 @@
-//! The headers of a request: the format's version, and the names of what is still being tried out.
+//! The headers of a request (the format's version, and the names of what is still being tried out) and of an answer (the
+//! server's limits).
 
 use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue};
 use llm_types::{Error, ErrorKind, Extra};
 
 use super::{BETA, USUAL_VERSION, VERSION, WITHOUT_SAMPLING};
+use crate::dialect::date;
 use crate::dialect::json::{Few, Text};
+use crate::lane::{Limit, Limits};
 
 /// What the user's own members say of the head.
 #[derive(Debug, Default)]
@@ -68,4 +72,67 @@ fn value(name: &str, text: &str) -> Result<HeaderValue, Error> {
     HeaderValue::try_from(text).map_err(|_| {
         Error::new(ErrorKind::InvalidRequest, format!("{name} holds characters that no header may carry"))
     })
+}
+
+/// The limits that stand in an answer's head. Those of tokens are for looking at: what is left of them is rounded, so that
+/// nothing may be left of them by those words while there is.
+pub(crate) fn limits(headers: &HeaderMap, now: SystemTime) -> Limits {
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let count = |name: &str| text(name)?.parse().ok();
+    let reset = |name: &str| {
+        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(date::seconds(text(name)?)?))?;
+        Some(at.duration_since(now).unwrap_or_default())
+    };
+    Limits {
+        requests: Limit {
+            limit: count("anthropic-ratelimit-requests-limit"),
+            remaining: count("anthropic-ratelimit-requests-remaining"),
+            reset: reset("anthropic-ratelimit-requests-reset"),
+        },
+        tokens: Limit {
+            limit: count("anthropic-ratelimit-tokens-limit"),
+            remaining: count("anthropic-ratelimit-tokens-remaining"),
+            reset: None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    #[test]
+    fn the_servers_limits_are_read_from_its_head() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_792_540_800);
+        let read = |pairs: &[(&'static str, &'static str)]| {
+            let pair = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            limits(&pairs.iter().map(pair).collect(), now)
+        };
+        let found = read(&[
+            ("anthropic-ratelimit-requests-limit", "50"),
+            ("anthropic-ratelimit-requests-remaining", "0"),
+            ("anthropic-ratelimit-requests-reset", "2026-10-21T00:00:07Z"),
+            ("anthropic-ratelimit-tokens-limit", "40000"),
+            ("anthropic-ratelimit-tokens-remaining", "0"),
+            ("anthropic-ratelimit-tokens-reset", "2026-10-21T00:01:00Z"),
+        ]);
+        let reset = Some(Duration::from_secs(7));
+        assert_eq!(found.requests, Limit { limit: Some(50), remaining: Some(0), reset });
+        assert_eq!((found.tokens.limit, found.tokens.remaining), (Some(40_000), Some(0)));
+        assert_eq!(found.exhausted_for(), reset);
+        let past = read(&[
+            ("anthropic-ratelimit-requests-remaining", "0"),
+            ("anthropic-ratelimit-requests-reset", "2026-10-20T00:00:07Z"),
+        ]);
+        assert_eq!(past.exhausted_for(), Some(Duration::ZERO));
+        let junk = read(&[
+            ("anthropic-ratelimit-requests-remaining", "-1"),
+            ("anthropic-ratelimit-requests-reset", "soon"),
+        ]);
+        assert_eq!(junk, Limits::default());
+    }
 }

@@ -7,7 +7,7 @@ use super::head::Head;
 use super::wire::{Count, Page};
 use crate::dialect::body::Body;
 use crate::dialect::json::{self, Raw};
-use crate::dialect::{Encoded, ModelPage, WireTarget, error_body, openai_chat, path};
+use crate::dialect::{Encoded, ModelPage, WireTarget, date, error_body, openai_chat, path};
 
 /// As many models as a page may hold.
 const PAGE: u32 = 1000;
@@ -39,29 +39,10 @@ fn translate(model: &mut ModelInfo) {
         model.extra.take("type");
     }
     let at = model.extra.get("created_at").and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-    if let Some(secs) = at.and_then(|text| seconds(&text)) {
+    if let Some(secs) = at.and_then(|text| date::seconds(&text)) {
         model.created = Some(secs);
         model.extra.take("created_at");
     }
-}
-
-/// Reads `2026-02-04T00:00:00Z` as seconds since 1970. A zero of that kind stands where nobody knows.
-fn seconds(text: &str) -> Option<u64> {
-    let (date, time) = text.trim().strip_suffix('Z')?.split_once('T')?;
-    let numbers = |text: &str, by: char| -> Option<[u64; 3]> {
-        let parts: Vec<u64> = text.split(by).map(|part| part.parse().ok()).collect::<Option<_>>()?;
-        parts.try_into().ok()
-    };
-    let [year, month, day] = numbers(date, '-')?;
-    let [hour, minute, second] = numbers(time.split('.').next()?, ':')?;
-    if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    // Years begin in March here, so that the day that is sometimes there is the last.
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day;
-    let secs = days.checked_sub(719_469)? * 86_400 + hour * 3600 + minute * 60 + second;
-    Some(secs).filter(|secs| *secs > 0)
 }
 
 /// Reads a count of tokens.
@@ -110,22 +91,6 @@ mod tests {
             decode_models(br#"{"data":[],"last_id":null,"has_more":true}"#, &TARGET).unwrap().next,
             None
         );
-    }
-
-    #[test]
-    fn dates_become_seconds() {
-        for (text, secs) in [
-            ("2024-02-29T12:30:15Z", Some(1_709_209_815)),
-            ("2026-10-21T00:00:00.123456Z", Some(1_792_540_800)),
-            ("1970-01-01T00:00:01Z", Some(1)),
-            ("1970-01-01T00:00:00Z", None),
-            ("1969-12-31T23:59:59Z", None),
-            ("2026-13-01T00:00:00Z", None),
-            ("2026-10-21", None),
-            ("soon", None),
-        ] {
-            assert_eq!(seconds(text), secs, "{text}");
-        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! What the format needs back and our types have no field for goes along under names of its own: the server's id of a
 //! call, for whom a signature was made, and which text it covers.
 
-mod date;
 mod decode;
 mod embeddings;
 mod encode;

@@ -10,13 +10,13 @@ use llm_types::{Error, ErrorKind, StreamEvent, UsageSource};
 
 use self::candidate::{CandidateState, Shared};
 use super::wire::{Answer, Candidate, Feedback};
-use super::{date, errors, usage};
+use super::{errors, usage};
 use crate::dialect::ending::{self, UsageSoFar};
 use crate::dialect::events::{cut, mended};
 use crate::dialect::json::{self, Few, Raw};
 use crate::dialect::members::Members;
 use crate::dialect::quirks::Quirks;
-use crate::dialect::{WireTarget, failure, whole};
+use crate::dialect::{WireTarget, date, failure, whole};
 use crate::framing::SseFrame;
 
 /// What a stream may make us remember: it has no end that we could count on.
