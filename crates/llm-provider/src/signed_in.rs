@@ -7,7 +7,7 @@ use llm_client::login::TokenSource;
 use llm_client::transport::Transport;
 use llm_types::Error;
 
-use crate::spec::SignIn;
+use crate::spec::{ProviderSpec, SignIn};
 
 /// What is known of an account before it is needed, and its tokens from then on.
 #[derive(Debug, Default)]
@@ -25,6 +25,12 @@ pub(crate) struct SignedIn {
 }
 
 impl SignedIn {
+    /// What the environment of this process tells.
+    pub(crate) fn of_process(spec: &ProviderSpec) -> Self {
+        let env = |name: &str| std::env::var(name).ok();
+        spec.sign_in.as_ref().map_or_else(Self::default, |sign_in| Self::from_env(sign_in, &env))
+    }
+
     /// What the environment tells.
     pub(crate) fn from_env(sign_in: &SignIn, env: &dyn Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| env(name).filter(|text| !text.trim().is_empty());

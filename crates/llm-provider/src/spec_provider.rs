@@ -58,7 +58,7 @@ impl SpecProvider {
             address_variable: None,
             dialect: spec.dialect,
             keys: KeySupply::none(),
-            signed_in: Arc::default(),
+            signed_in: Arc::new(SignedIn::of_process(spec)),
             settings: Settings::default(),
             models: Vec::new(),
             key_advice: None,
@@ -165,7 +165,7 @@ impl SpecProvider {
         provider
     }
 
-    /// The account that the environment tells of, for a row that wants one. Nothing is read before a client is made.
+    /// The account that this environment tells of, in place of the process's own, for a row that wants one. Nothing is read before a client is made.
     #[must_use]
     pub fn with_sign_in_from(self, env: &dyn Fn(&str) -> Option<String>) -> Self {
         let Some(sign_in) = &self.spec.sign_in else { return self };

@@ -287,7 +287,6 @@ impl Loaded {
         let mut provider = SpecProvider::new(row)
             .with_dialect(dialect)
             .with_shared(self.shared.clone())
-            .with_sign_in_from(self.sources.env)
             .with_base_url(url.text)
             .with_settings(settings);
         if let Some(key) = &key {

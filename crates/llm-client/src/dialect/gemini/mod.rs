@@ -115,4 +115,4 @@ pub(crate) fn authorise(key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) 
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

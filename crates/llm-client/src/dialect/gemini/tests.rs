@@ -6,16 +6,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dialect::tests::recorded::{Recorded, recorded_in};
-use crate::dialect::tests::{collect, shape};
+use crate::dialect::tests::{collect, shape, stream_by};
 use crate::dialect::{Dialect, Hints, WireTarget, events_of};
 
-const TARGET: WireTarget<'static> =
+pub(in crate::dialect) const TARGET: WireTarget<'static> =
     WireTarget { model: "gemini-x", quirks: &Quirks::GEMINI, origin: Some("us") };
 
 macro_rules! fixtures {
     ($($name:literal),* $(,)?) => {
         /// `(name, body)`.
-        const ALL: &[(&str, &str)] = &[
+        pub(in crate::dialect) const ALL: &[(&str, &str)] = &[
             $(($name, include_str!(concat!("../../../tests/data/gemini/", $name)))),*
         ];
     };
@@ -41,35 +41,13 @@ fn body(name: &str) -> &'static [u8] {
     ALL.iter().find(|(known, _)| *known == name).expect("a fixture").1.as_bytes()
 }
 
-/// Feeds a streamed body in pieces and gives its events, and the error it ends in. `json` is what its head says.
+/// The events of a streamed body in pieces, and the error it ends in. `json` is what its head says.
 fn stream<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     json: bool,
     target: &WireTarget<'_>,
 ) -> (Vec<StreamEvent>, Result<(), Error>) {
-    fn run<'a>(
-        pieces: impl IntoIterator<Item = &'a [u8]>,
-        json: bool,
-        target: &WireTarget<'_>,
-        out: &mut Vec<StreamEvent>,
-    ) -> Result<(), Error> {
-        let mut decoder =
-            Dialect::Gemini.framing(json, 1 << 20).expect("both framings are read piece by piece");
-        let mut state = Dialect::Gemini.stream(target);
-        for piece in pieces {
-            let mut frames = decoder.feed(piece);
-            while let Some(frame) = frames.next()? {
-                state.step(frame, out)?;
-            }
-        }
-        if let Some(frame) = decoder.finish()? {
-            state.step(frame, out)?;
-        }
-        state.finish(out)
-    }
-    let mut events = Vec::new();
-    let result = run(pieces, json, target, &mut events);
-    (events, result)
+    stream_by(Dialect::Gemini, json, pieces, target)
 }
 
 /// Everything a stream gives, to compare two ways of cutting it.
