@@ -4,5 +4,6 @@
 
 mod anthropic;
 mod endpoint;
+mod gemini;
 mod limits;
 mod models;
