@@ -12,9 +12,10 @@ use crate::{
     fault::Framing,
     limits::Refused,
     log::{Exchange, Request},
-    openai_chat::{self, Context, Pace, Problem},
+    openai_chat::{self, Problem},
     script::{Content, Reply},
     shared::{Queue, Shared, lock},
+    speech::{Context, Pace},
 };
 
 impl Shared {

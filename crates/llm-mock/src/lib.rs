@@ -36,6 +36,7 @@ mod error;
 mod fault;
 mod http1;
 mod http2;
+mod json;
 mod limits;
 mod log;
 mod log_file;
@@ -44,7 +45,10 @@ mod script;
 mod script_file;
 mod server;
 mod shared;
+mod speech;
+mod target;
 mod text;
+mod vectors;
 
 pub use crate::{
     config::MockConfig,

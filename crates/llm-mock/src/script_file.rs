@@ -30,6 +30,9 @@ struct Line {
     #[serde(default)]
     tool_calls: Vec<Call>,
     reasoning: Option<String>,
+    redacted_reasoning: Option<String>,
+    signature: Option<String>,
+    cached: Option<(u64, u64)>,
     refusal: Option<String>,
     finish_reason: Option<String>,
     #[serde(default, deserialize_with = "as_written")]
@@ -146,6 +149,9 @@ impl Line {
         let idle = BTreeMap::from([
             ("tool_calls", !generated && !self.tool_calls.is_empty()),
             ("reasoning", !generated && self.reasoning.is_some()),
+            ("redacted_reasoning", !generated && self.redacted_reasoning.is_some()),
+            ("signature", !generated && self.signature.is_some()),
+            ("cached", !generated && self.cached.is_some()),
             ("refusal", !generated && self.refusal.is_some()),
             ("finish_reason", !generated && self.finish_reason.is_some()),
             ("usage", !generated && self.usage.is_some()),
@@ -186,6 +192,9 @@ impl Line {
             headers: self.headers.0,
             tool_calls: tool_calls.collect(),
             reasoning: self.reasoning,
+            redacted: self.redacted_reasoning,
+            signature: self.signature,
+            cached: self.cached.unwrap_or_default(),
             refusal: self.refusal,
             finish_reason: self.finish_reason,
             usage,
@@ -234,7 +243,7 @@ mod tests {
     fn every_key_reaches_the_reply() {
         let reply = one(
             r#"{"status":201,"headers":[["a","1"],["a","2"]],"text":"hi","tool_calls":[{"name":"f","arguments":{"x": 1}},
-            {"id":"b","name":"g","arguments":"{bro"}],"reasoning":"r","refusal":"no","finish_reason":"length","usage":{"n": 1},
+            {"id":"b","name":"g","arguments":"{bro"}],"reasoning":"r","redacted_reasoning":"s","signature":"t","cached":[4,5],"refusal":"no","finish_reason":"length","usage":{"n": 1},
             "delay_ms":5,"first_token_ms":6,"tokens_per_sec":2.5,"cut_at":7,"no_end":true,"close":true,"framing":"close",
             "fault":{"huge_head":300000},"times":3}"#
                 .replace('\n', "")
@@ -248,6 +257,8 @@ mod tests {
             [ToolCall::new("call_0", "f", r#"{"x": 1}"#), ToolCall::new("b", "g", "{bro")]
         );
         assert_eq!((reply.reasoning.as_deref(), reply.refusal.as_deref()), (Some("r"), Some("no")));
+        assert_eq!((reply.redacted.as_deref(), reply.signature.as_deref()), (Some("s"), Some("t")));
+        assert_eq!(reply.cached, (4, 5));
         assert_eq!((reply.finish_reason.as_deref(), reply.tokens_per_sec), (Some("length"), Some(2.5)));
         assert_eq!(reply.usage, UsageField::Json(r#"{"n": 1}"#.to_owned()));
         assert_eq!(

@@ -74,6 +74,14 @@ pub(crate) fn push_json(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
+/// Appends `text` as a JSON string, or `null`.
+pub(crate) fn push_or_null(out: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        Some(text) => push_json(out, text),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
 /// Appends a number in decimal.
 pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
     use std::io::Write;
