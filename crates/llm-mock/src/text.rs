@@ -82,6 +82,17 @@ pub(crate) fn push_or_null(out: &mut Vec<u8>, text: Option<&str>) {
     }
 }
 
+/// Arguments as JSON. Broken ones would break the whole body, so they stand as a string.
+pub(crate) fn push_arguments(out: &mut Vec<u8>, arguments: &str) {
+    if arguments.trim().is_empty() {
+        out.extend_from_slice(b"{}");
+    } else if serde_json::from_str::<&serde_json::value::RawValue>(arguments).is_ok() {
+        out.extend_from_slice(arguments.as_bytes());
+    } else {
+        push_json(out, arguments);
+    }
+}
+
 /// Appends a number in decimal.
 pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
     use std::io::Write;
