@@ -22,3 +22,5 @@ mod limits;
 mod log;
 #[cfg(test)]
 mod script;
+#[cfg(test)]
+mod sdks;
