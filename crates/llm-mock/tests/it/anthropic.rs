@@ -47,20 +47,20 @@ fn assembled(events: &[(Option<String>, Value)]) -> Value {
     let (mut message, mut arguments, mut open) = (Value::Null, String::new(), None);
     for (name, event) in events {
         assert_eq!(name.as_deref(), event["type"].as_str());
-        let index = event["index"].as_u64();
+        let index = event["index"].as_u64().map(|index| usize::try_from(index).unwrap());
         match event["type"].as_str().unwrap() {
             "message_start" => message = event["message"].clone(),
             "ping" => {}
             "content_block_start" => {
                 assert_eq!(open.replace(index.unwrap()), None);
                 let blocks = message["content"].as_array_mut().unwrap();
-                assert_eq!(blocks.len() as u64, index.unwrap());
+                assert_eq!(blocks.len(), index.unwrap());
                 blocks.push(event["content_block"].clone());
                 arguments.clear();
             }
             "content_block_delta" => {
                 assert_eq!(open, index);
-                let block = &mut message["content"][index.unwrap() as usize];
+                let block = &mut message["content"][index.unwrap()];
                 let delta = &event["delta"];
                 let mut append = |member: &str| {
                     let text = block[member].as_str().unwrap().to_owned() + delta[member].as_str().unwrap();
@@ -77,8 +77,7 @@ fn assembled(events: &[(Option<String>, Value)]) -> Value {
             "content_block_stop" => {
                 assert_eq!(open.take(), index);
                 if !arguments.is_empty() {
-                    message["content"][index.unwrap() as usize]["input"] =
-                        serde_json::from_str(&arguments).unwrap();
+                    message["content"][index.unwrap()]["input"] = serde_json::from_str(&arguments).unwrap();
                 }
             }
             "message_delta" => {
@@ -164,8 +163,9 @@ async fn the_bytes_of_a_tool_call_are_those_of_the_vendor() {
     let mut rest = body_of(&response);
     while let Some((size, chunk)) = rest.split_once("\r\n") {
         let size = usize::from_str_radix(size, 16).unwrap();
-        body += &chunk[..size];
-        rest = &chunk[size + 2..];
+        let (chunk, after) = chunk.split_at(size);
+        body += chunk;
+        rest = after.strip_prefix("\r\n").unwrap();
     }
     assert_eq!(
         body,

@@ -28,7 +28,7 @@ fn scripted(request: &Request, busy: &AtomicU64) -> Option<Reply> {
             ];
             Some(Reply::tool_calls(calls).say("Let me see.").reasoning("Need the tide."))
         }
-        "busy" => (busy.fetch_add(1, SeqCst) % 2 == 0).then(|| Reply::error(503)),
+        "busy" => busy.fetch_add(1, SeqCst).is_multiple_of(2).then(|| Reply::error(503)),
         "limit" => Some(Reply::error(429)),
         "refuse" => Some(Reply::refusal("Not this.")),
         _ => None,
