@@ -37,6 +37,7 @@ pub struct Reply {
     pub(crate) tokens_per_sec: Option<f64>,
     pub(crate) ending: Ending,
     pub(crate) no_end: bool,
+    pub(crate) stream_error: Option<u16>,
     pub(crate) framing: Option<Framing>,
     pub(crate) close: bool,
     pub(crate) fault: Option<Fault>,
@@ -114,6 +115,7 @@ impl Reply {
             tokens_per_sec: None,
             ending: Ending::Whole,
             no_end: false,
+            stream_error: None,
             framing: None,
             close: false,
             fault: None,
@@ -318,6 +320,14 @@ impl Reply {
         self
     }
 
+    /// Ends a generated stream with the vendor's error for this status, after everything else it says and instead of
+    /// finish reason and end marker; the status of the answer is 200 all the same. A plain answer is that error.
+    #[must_use]
+    pub fn stream_error(mut self, status: u16) -> Self {
+        self.stream_error = Some(status);
+        self
+    }
+
     /// How the HTTP/1.1 body says where it ends.
     #[must_use]
     pub fn framing(mut self, framing: Framing) -> Self {
@@ -368,6 +378,7 @@ impl Script {
     /// | `delay_ms`, `first_token_ms`, `tokens_per_sec` | numbers |
     /// | `cut_at`, `stall_at`, `reset_at` | at most one of them: bytes of the body as sent |
     /// | `no_end`, `close` | booleans |
+    /// | `stream_error` | a status: see [`Reply::stream_error`] |
     /// | `framing` | `length`, `chunked` or `close` |
     /// | `fault` | see [`Fault`] |
     /// | `times` | how many requests the line answers, default 1 |

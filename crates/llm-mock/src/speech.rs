@@ -138,7 +138,7 @@ impl<'a> Speech<'a> {
             }
             kept
         });
-        let end = match (&reply.finish_reason, reply.no_end) {
+        let end = match (&reply.finish_reason, reply.no_end || reply.stream_error.is_some()) {
             (_, true) => End::Missing,
             (Some(reason), false) => End::Scripted(reason),
             (None, false) => natural,

@@ -93,6 +93,11 @@ pub(crate) fn push_arguments(out: &mut Vec<u8>, arguments: &str) {
     }
 }
 
+/// Appends parts one after the other.
+pub(crate) fn push_all(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
 /// Appends a number in decimal.
 pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
     use std::io::Write;

@@ -16,7 +16,7 @@ use crate::{
     log::Received,
     script::{Content, Reply},
     speech::{Asked, Context, Pace, Speech},
-    text::push_number,
+    text::{push_all, push_number},
 };
 
 /// What a path without its `/v1` asks for.
@@ -68,12 +68,20 @@ fn messages(request: &Received, reply: &Reply, pace: Pace, context: &Context<'_>
         max_tokens: call.max_tokens,
     };
     let message = Message { said: Speech::new(&asked, reply), call: &call };
+    let failure = reply.stream_error.map(Problem::of_status);
     if !call.stream {
+        if let Some(problem) = failure {
+            return Err(problem);
+        }
         let mut out = Vec::with_capacity(512 + message.said.content.map_or(0, str::len));
         message.plain(&mut out);
         return Ok(Answer { delay: pace.due(message.said.tokens()), ..Answer::json(200, out) });
     }
-    let (out, cues) = pace.stream(|out, token_at| message.stream(out, token_at));
+    let (mut out, cues) = pace.stream(|out, token_at| message.stream(out, token_at));
+    if let Some(problem) = failure {
+        let error = problem.into_answer(request.number).body;
+        push_all(&mut out, &[b"event: error\ndata: ", &error, b"\n\n"]);
+    }
     Ok(Answer { cues, ..Answer::event_stream(out) })
 }
 

@@ -24,7 +24,7 @@ use crate::{
     script::{Content, Reply},
     speech::{Asked, Context, Pace, Speech},
     target::{percent_decoded, query_value},
-    text::push_number,
+    text::{push_all, push_number},
 };
 
 const METHODS: &[&str] =
@@ -129,13 +129,25 @@ fn generate(
         max_tokens: call.max_tokens,
     };
     let response = Response { said: Speech::new(&asked, reply), call: &call, model };
+    let failure = reply.stream_error.map(Problem::of_status);
     if !stream {
+        if let Some(problem) = failure {
+            return Err(problem);
+        }
         let mut out = Vec::with_capacity(512 + response.said.content.map_or(0, str::len));
         response.plain(&mut out);
         return Ok(Answer { delay: pace.due(response.tokens()), ..Answer::json(200, out) });
     }
     let form = if sse(request) { Form::Events } else { Form::Array };
-    let (out, cues) = pace.stream(|out, token_at| response.stream(form, out, token_at));
+    let (mut out, cues) = pace.stream(|out, token_at| response.stream(form, out, token_at));
+    if let Some(problem) = failure {
+        let error = problem.into_answer(false).body;
+        match form {
+            Form::Events => push_all(&mut out, &[b"data: ", &error, b"\r\n\r\n"]),
+            Form::Array if out.is_empty() => push_all(&mut out, &[b"[", &error, b"]"]),
+            Form::Array => push_all(&mut out, &[b",\r\n", &error, b"]"]),
+        }
+    }
     let content_type = if form == Form::Events { "text/event-stream" } else { "application/json" };
     Ok(Answer { cues, content_type, ..Answer::event_stream(out) })
 }

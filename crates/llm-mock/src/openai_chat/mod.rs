@@ -15,7 +15,7 @@ use crate::{
     script::{Content, Reply},
     speech::{Asked, Context, Pace, Speech},
     target::percent_decoded,
-    text::{push_json, push_number},
+    text::{push_all, push_json, push_number},
 };
 
 /// The answer to a request, in `reply`'s words. Verbatim replies are none of our business.
@@ -79,13 +79,20 @@ fn chat(request: &Received, reply: &Reply, pace: Pace, context: &Context<'_>) ->
         max_tokens: call.max_tokens,
     };
     let completion = Completion { said: Speech::new(&asked, reply), created: context.now, call: &call };
+    let failure = reply.stream_error.map(Problem::of_status);
     if !call.stream {
+        if let Some(problem) = failure {
+            return Err(problem);
+        }
         let mut out = Vec::with_capacity(512 + completion.said.content.map_or(0, str::len));
         completion.plain(&mut out);
         let delay = pace.due(completion.completion_tokens());
         return Ok(Answer { delay, ..Answer::json(200, out) });
     }
-    let (out, cues) = pace.stream(|out, token_at| completion.stream(out, token_at));
+    let (mut out, cues) = pace.stream(|out, token_at| completion.stream(out, token_at));
+    if let Some(problem) = failure {
+        push_all(&mut out, &[b"data: ", &problem.into_answer().body, b"\n\n"]);
+    }
     Ok(Answer { cues, ..Answer::event_stream(out) })
 }
 

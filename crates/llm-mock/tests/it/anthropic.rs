@@ -427,3 +427,15 @@ async fn what_the_protocol_does_not_name_is_noted() {
     assert_eq!(notes, ["unknown member `frequency_penalty`", "unknown member `zeal`"]);
     assert_eq!(server.counts().notes, 2);
 }
+
+#[tokio::test]
+async fn an_error_in_a_stream_is_an_event_of_its_own() {
+    let server = MockServer::start().await;
+    server.push(Reply::text("a b").stream_error(529).times(2));
+    let answer = ask(&server, &streamed("q")).await;
+    let (name, error) = sse(answer.text()).pop().unwrap();
+    assert_eq!((answer.status, name.as_deref(), &error["type"]), (200, Some("error"), &json!("error")));
+    assert_eq!(error["error"]["type"], "overloaded_error");
+    assert!(answer.text().contains("\" b\"") && !answer.text().contains("message_delta"));
+    assert_eq!(ask(&server, &body("q")).await.status, 529);
+}

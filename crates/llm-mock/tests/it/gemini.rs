@@ -368,3 +368,15 @@ async fn an_array_is_cut_inside_its_elements() {
     assert!(response.contains("[{\"candidates\"") && !response.ends_with("0\r\n\r\n"), "{response}");
     soon(server.wait_for(|counts| counts.cut == 1)).await;
 }
+
+#[tokio::test]
+async fn an_error_in_a_stream_stands_where_a_response_would() {
+    let server = MockServer::start().await;
+    server.push(Reply::text("a b").stream_error(503).times(3));
+    let events = stream(&server, "m", &body("q")).await;
+    assert_eq!((events.status, events.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(sse(events.text()).pop().unwrap().1["error"]["status"], "UNAVAILABLE");
+    let array = send(&server, to(&server, &path("m", "streamGenerateContent"), &body("q"))).await.json();
+    assert_eq!((&array[2]["error"]["code"], array.as_array().unwrap().len()), (&json!(503), 3));
+    assert_eq!(ask(&server, "m", &body("q")).await.status, 503);
+}
