@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_util::{Stream, StreamExt as _};
 use llm_types::{
     AttemptRecord, Capabilities, ChatRequest, ChatResponse, Collector, EmbeddingRequest, EmbeddingResponse,
-    Error, ModelInfo, StreamEvent, Timing,
+    Error, ModelInfo, StreamEvent, Timing, TokenCount,
 };
 
 use crate::call::Call;
@@ -49,6 +49,11 @@ pub trait ModelClient: fmt::Debug + Send + Sync + 'static {
 
     /// The endpoint's list of models.
     fn model_lister(&self) -> Option<&dyn ModelLister> {
+        None
+    }
+
+    /// The server's own count of a request's tokens. `None`: the format has none.
+    fn token_counter(&self) -> Option<&dyn TokenCounter> {
         None
     }
 
@@ -131,6 +136,16 @@ pub trait ModelLister: Send + Sync {
     /// # Errors
     /// Any [`ErrorKind`](llm_types::ErrorKind).
     async fn list_models(&self, call: &Call) -> Result<Vec<ModelInfo>, Error>;
+}
+
+/// How long a request is, by the server's own count.
+#[async_trait]
+pub trait TokenCounter: Send + Sync {
+    /// The tokens that the request would be read as. Nothing is answered, and at most vendors nothing is charged.
+    ///
+    /// # Errors
+    /// Any [`ErrorKind`](llm_types::ErrorKind); `NotFound` where a server speaks the format and does not count.
+    async fn count_tokens(&self, request: &ChatRequest, call: &Call) -> Result<TokenCount, Error>;
 }
 
 /// Whether an endpoint is there.

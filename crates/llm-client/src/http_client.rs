@@ -15,7 +15,7 @@ use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
 use llm_types::{
     Capabilities, ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, Extra,
-    ModelInfo, Timing,
+    ModelInfo, Timing, TokenCount,
 };
 
 pub use self::builder::HttpClientBuilder;
@@ -24,8 +24,8 @@ use self::stream::OpenStream;
 use crate::attempt::{Answer, AttemptService, Job, Operation, Reply, Site};
 use crate::call::Call;
 use crate::clock::{self, Instant};
-use crate::contract::{Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelLister};
-use crate::dialect::Encoded;
+use crate::contract::{Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelLister, TokenCounter};
+use crate::dialect::{Encoded, ModelPage};
 use crate::driver::{Driven, Queue, drive};
 use crate::health::Health;
 use crate::lane::{Cost, LaneGuard, Lanes, RateLimitStatus};
@@ -33,6 +33,9 @@ use crate::metrics::{Metrics, MetricsSnapshot};
 use crate::settings::Settings;
 use crate::telemetry::{Asked, CallSpan, StateGauges};
 use crate::transport::{Endpoint, PoolStats, Transport, check_key_over_plain_http};
+
+/// The most pages of one list of models.
+const MOST_PAGES: usize = 100;
 
 /// One model at one endpoint, over HTTP. A clone is the same client.
 ///
@@ -189,6 +192,16 @@ impl HttpClient {
         Ok(*response)
     }
 
+    /// One page of the list of models.
+    async fn page_of_models(&self, after: Option<&str>, call: &Call) -> Result<ModelPage, Error> {
+        let site = &self.0.site;
+        let encoded = site.dialect.encode_models(after, &site.target());
+        let job = self.0.job(Operation::Models, encoded, call)?;
+        let driven = self.run(&job, Cost::default(), call).await?;
+        let Answer::Models(page) = driven.answer.0.answer else { return Err(mixed_up()) };
+        Ok(page)
+    }
+
     /// Counts the end of a call that gives one answer.
     fn count<T>(&self, result: Result<Driven<T>, Error>) -> Result<Driven<T>, Error> {
         result.inspect_err(|_| self.0.metrics.failed(None))
@@ -330,6 +343,10 @@ impl ModelClient for HttpClient {
         Some(self)
     }
 
+    fn token_counter(&self) -> Option<&dyn TokenCounter> {
+        if self.0.site.dialect.counts_tokens() { Some(self) } else { None }
+    }
+
     fn health_probe(&self) -> Option<&dyn HealthProbe> {
         Some(self)
     }
@@ -376,18 +393,38 @@ impl Embedder for HttpClient {
 impl ModelLister for HttpClient {
     async fn list_models(&self, call: &Call) -> Result<Vec<ModelInfo>, Error> {
         let call = self.0.with_deadline(call);
-        let site = &self.0.site;
-        let job = self.0.job(Operation::Models, site.dialect.encode_models(&site.target()), &call)?;
-        let driven = self.run(&job, Cost::default(), &call).await?;
-        let Answer::Models(models) = driven.answer.0.answer else { return Err(mixed_up()) };
+        let ModelPage { mut models, mut next } = self.page_of_models(None, &call).await?;
+        for _ in 1..MOST_PAGES {
+            let Some(after) = next else { break };
+            let page = self.page_of_models(Some(&after), &call).await?;
+            // A server that begins again would never end.
+            next = page.next.filter(|next| *next != after && !page.models.is_empty());
+            models.extend(page.models);
+        }
         Ok(models)
+    }
+}
+
+#[async_trait]
+impl TokenCounter for HttpClient {
+    async fn count_tokens(&self, request: &ChatRequest, call: &Call) -> Result<TokenCount, Error> {
+        let call = self.0.with_deadline(call);
+        let site = &self.0.site;
+        let request = self.0.with_extra(request);
+        let encoded =
+            site.dialect.encode_count(&request, &site.target()).map_err(|error| self.0.describe(error))?;
+        let job = self.0.job(Operation::Count, encoded, &call)?;
+        let driven = self.run(&job, Cost::default(), &call).await?;
+        let Answer::Count(count) = driven.answer.0.answer else { return Err(mixed_up()) };
+        Ok(*count)
     }
 }
 
 #[async_trait]
 impl HealthProbe for HttpClient {
     async fn probe(&self, call: &Call) -> Result<(), Error> {
-        self.list_models(call).await.map(|_| ())
+        let call = self.0.with_deadline(call);
+        self.page_of_models(None, &call).await.map(|_| ())
     }
 }
 

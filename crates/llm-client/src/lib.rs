@@ -48,7 +48,7 @@ pub mod transport;
 pub use crate::attempt::{HttpService, log_bodies};
 pub use crate::call::{Call, Wait};
 pub use crate::contract::{
-    Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister,
+    Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister, TokenCounter,
 };
 pub use crate::health::Health;
 #[cfg(feature = "http")]

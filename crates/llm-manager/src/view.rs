@@ -66,7 +66,7 @@ impl Manager {
         let state = self.read();
         let mut made: Vec<_> =
             state.clients.iter().filter_map(|(id, slot)| Some((id, slot.made()?))).collect();
-        made.sort_by(|(a, _), (b, _)| a.cmp(b));
+        made.sort_by_key(|(id, _)| *id);
         let registered = state.names.clients().iter().chain(&state.others).cloned();
         made.into_iter().map(|(_, client)| client).chain(registered).collect()
     }

@@ -74,6 +74,7 @@ pub(crate) const COMPATIBLE: ProviderSpec = ProviderSpec {
     base_url: None,
     address_env: None,
     key_env: &[],
+    bearer_env: &[],
     key_required: false,
     hosts: &[],
     dialect: Dialect::OpenAiChat,

@@ -47,7 +47,11 @@ pub(crate) fn owner(model: &str) -> Option<&'static str> {
 
 /// A row's quirks, as they hold for one model.
 pub(crate) fn quirks(row: &ProviderSpec, model: &str) -> Quirks {
-    let mut quirks = row.quirks;
+    adapted(row.quirks, row, model)
+}
+
+/// Quirks of whatever format, as they hold for one model that a row serves.
+pub(crate) fn adapted(mut quirks: Quirks, row: &ProviderSpec, model: &str) -> Quirks {
     let here = |family: &&Family| family.at.is_empty() || family.at.contains(&row.name);
     if let Some(change) = families(model).find(here).and_then(|family| family.change) {
         change(&mut quirks);

@@ -36,6 +36,8 @@ pub struct ProviderSpec {
     pub address_env: Option<AddressVariable>,
     /// The environment variables that hold its key; the first that is set wins.
     pub key_env: &'static [&'static str],
+    /// Those of the variables whose key goes as a bearer token, whatever the quirks say.
+    pub bearer_env: &'static [&'static str],
     /// Whether its own hosts answer nothing without a key.
     pub key_required: bool,
     /// The vendor's own hosts: its key may be sent there, and an address there is known to be its. `.x.y` stands for every

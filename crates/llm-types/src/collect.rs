@@ -63,6 +63,9 @@ impl Collector {
                 Some(Part::Text { text: so_far, .. }) => so_far.push_str(&text),
                 _ => self.choice(choice).message.parts.push(Part::text(text)),
             },
+            StreamEvent::TextBlock { choice, extra } => {
+                self.choice(choice).message.parts.push(Part::Text { text: String::new(), extra });
+            }
             StreamEvent::Reasoning { choice, text } => match self.choice(choice).message.parts.last_mut() {
                 // A finished block is not added to.
                 Some(Part::Reasoning(block)) if block.signature.is_none() && block.encrypted.is_none() => {
@@ -258,6 +261,22 @@ mod tests {
         assert!(matches!(&message.parts[2], Part::Native(part) if part.get() == r#"{"type":"x"}"#));
         assert_eq!(message.extra.get("m").unwrap().get(), "1.0");
         assert_eq!(message.tool_calls().next().unwrap().extra.get("m").unwrap().get(), "1.0");
+    }
+
+    #[test]
+    fn a_text_block_begins_a_part_of_its_own() {
+        let mut c = Collector::new();
+        let text = |text: &str| StreamEvent::Text { choice: 0, text: text.into() };
+        c.push(text("a"));
+        c.push(StreamEvent::TextBlock { choice: 0, extra: Extra::parse(r#"{"citations":[1]}"#).unwrap() });
+        [text("b"), text("c")].into_iter().for_each(|event| c.push(event));
+        c.push(StreamEvent::TextBlock { choice: 0, extra: Extra::new() });
+        c.push(text("d"));
+        let response = c.finish();
+        let parts: Vec<_> = response.message().unwrap().parts.iter().filter_map(Part::as_text).collect();
+        assert_eq!((parts, response.text().as_str()), (vec!["a", "bc", "d"], "abcd"));
+        let Part::Text { extra, .. } = &response.message().unwrap().parts[1] else { panic!("no text") };
+        assert_eq!(extra.get("citations").unwrap().get(), "[1]");
     }
 
     #[test]

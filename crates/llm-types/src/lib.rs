@@ -46,5 +46,5 @@ pub use crate::response::{ChatResponse, Choice, FinishReason, Timing, Warning};
 pub use crate::secret::{InvalidSecret, Secret};
 pub use crate::stream::StreamEvent;
 pub use crate::tool::{FunctionTool, Tool, ToolCall, ToolChoice, ToolResult};
-pub use crate::usage::{Totals, Usage, UsageSource};
+pub use crate::usage::{TokenCount, Totals, Usage, UsageSource};
 pub use crate::verdict::{Again, KeyFate, Move, Verdict};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! stream  = Start (delta | Usage | Warning | Extra)* End
-//! delta   = Text | Reasoning | ReasoningBlock | Refusal | Native | ToolCallStart ToolCallDelta* ToolCallEnd | Replay
+//! delta   = Text | TextBlock | Reasoning | ReasoningBlock | Refusal | Native | ToolCallStart ToolCallDelta* ToolCallEnd | Replay
 //!         | Logprobs | Finish
 //! ```
 //! Deltas of different choices may interleave. `Finish` comes once a choice, when the vendor says why it stopped;
@@ -10,6 +10,7 @@
 
 use serde_json::value::RawValue;
 
+use crate::extra::Extra;
 use crate::message::Reasoning;
 use crate::response::{FinishReason, Warning};
 use crate::usage::Usage;
@@ -32,6 +33,14 @@ pub enum StreamEvent {
         choice: u32,
         /// The piece; never half a character.
         text: String,
+    },
+    /// A text begins that is a part of its own: one with members of its own (citations), or one behind such a text. The text
+    /// itself follows.
+    TextBlock {
+        /// The choice it belongs to.
+        choice: u32,
+        /// Members of the part.
+        extra: Extra,
     },
     /// More readable reasoning, added to the block that is open: any but a signed or encrypted one.
     Reasoning {
@@ -153,6 +162,7 @@ impl StreamEvent {
             | Self::Finish { .. }
             | Self::End => true,
             Self::Start { .. }
+            | Self::TextBlock { .. }
             | Self::Replay { .. }
             | Self::Logprobs { .. }
             | Self::Usage(_)

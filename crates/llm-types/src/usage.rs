@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::extra::Extra;
+use crate::response::Warning;
+
 /// What a call used, in tokens. The classes do not overlap; a class that was not reported is `None`, not 0.
 ///
 /// In JSON `input_tokens` and `output_tokens` are totals (OpenTelemetry's meaning) and the others their parts.
@@ -41,6 +44,19 @@ pub enum UsageSource {
     Partial,
     /// We counted.
     Estimated,
+}
+
+/// How many tokens a request would be read as, by the server's own count. Nothing was answered.
+#[derive(Clone, Debug, Default)]
+pub struct TokenCount {
+    /// All of it: messages, system text, tools, pictures.
+    pub input_tokens: u64,
+    /// The part of it that would be read from the prompt cache, where the server says so.
+    pub cache_read: Option<u64>,
+    /// What of the request could not be said.
+    pub warnings: Vec<Warning>,
+    /// Members of the answer that we do not know.
+    pub extra: Extra,
 }
 
 /// A vendor's overlapping numbers: totals that hold their parts.

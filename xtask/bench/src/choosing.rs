@@ -18,7 +18,7 @@ struct Still {
 }
 
 impl Still {
-    fn new(id: String) -> Arc<dyn ModelClient> {
+    fn client(id: String) -> Arc<dyn ModelClient> {
         Arc::new(Self { id, capabilities: Capabilities::default() })
     }
 }
@@ -46,7 +46,7 @@ impl ModelClient for Still {
 fn manager(models: usize, members: Vec<Arc<dyn ModelClient>>) -> Result<Manager, Failure> {
     let manager = Manager::new();
     for number in 0..models {
-        manager.register_client(Still::new(format!("still/{number}")))?;
+        manager.register_client(Still::client(format!("still/{number}")))?;
     }
     let settings = Settings {
         max_concurrent_calls: Some(1_000_000),
@@ -64,8 +64,8 @@ fn manager(models: usize, members: Vec<Arc<dyn ModelClient>>) -> Result<Manager,
 /// So many calls one after another: to a client at hand, or through a look-up and a pool. Counted from outside, by
 /// instructions.
 pub(crate) async fn calls(way: &str, models: usize, calls: usize) -> Result<(), Failure> {
-    let members: Vec<_> = (0..3).map(|n| Still::new(format!("member/{n}"))).collect();
-    let direct = Still::new("direct/one".to_owned());
+    let members: Vec<_> = (0..3).map(|n| Still::client(format!("member/{n}"))).collect();
+    let direct = Still::client("direct/one".to_owned());
     let manager = manager(models, members)?;
     let (request, call) = (ChatRequest::user("hi"), Call::default());
     for _ in 0..calls {

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use llm_types::{ChatResponse, EmbeddingResponse, Error, ErrorKind, ModelInfo, Secret, Warning};
+use llm_types::{ChatResponse, EmbeddingResponse, Error, ErrorKind, Secret, TokenCount, Warning};
 use tower::{Service, ServiceExt as _};
 
 pub(crate) use self::events::Events;
@@ -20,7 +20,7 @@ pub use self::stack::HttpService;
 pub(crate) use self::stack::{AttemptService, stack};
 pub use self::wire_log::log_bodies;
 use crate::clock;
-use crate::dialect::{Dialect, Hints, Quirks, WireTarget};
+use crate::dialect::{Dialect, Hints, ModelPage, Quirks, WireTarget};
 use crate::lane;
 use crate::settings::Timers;
 use crate::telemetry::Observer;
@@ -58,6 +58,7 @@ pub(crate) enum Operation {
     Stream,
     Embed { inputs: usize },
     Models,
+    Count,
 }
 
 /// One request as it will be sent, shared by the attempts of a call.
@@ -100,7 +101,8 @@ pub(crate) enum Answer {
     Chat(Box<ChatResponse>),
     Stream(Box<Events>),
     Embeddings(Box<EmbeddingResponse>),
-    Models(Vec<ModelInfo>),
+    Models(ModelPage),
+    Count(Box<TokenCount>),
 }
 
 /// The transport as the innermost service.
@@ -251,6 +253,11 @@ async fn read(job: &Job, headers: &HeaderMap, body: Body, key: Option<&Secret>) 
             Ok(Answer::Embeddings(Box::new(response)))
         }
         Operation::Models => site.dialect.decode_models(&bytes, &site.target()).map(Answer::Models),
+        Operation::Count => {
+            let mut count = site.dialect.decode_count(&bytes, &site.target())?;
+            count.warnings.splice(0..0, job.warnings.iter().cloned());
+            Ok(Answer::Count(Box::new(count)))
+        }
     }
 }
 

@@ -106,6 +106,7 @@ impl From<Operation> for telemetry::Operation {
             Operation::Chat | Operation::Stream => Self::Chat,
             Operation::Embed { .. } => Self::Embeddings,
             Operation::Models => Self::ListModels,
+            Operation::Count => Self::CountTokens,
         }
     }
 }

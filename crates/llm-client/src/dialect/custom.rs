@@ -10,11 +10,14 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use llm_types::{
     ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, ModelInfo, Secret,
-    StreamEvent,
+    StreamEvent, TokenCount,
 };
 use serde::Serialize;
 
-use super::{Encoded, Hints, Quirks, WireTarget, events_of, head, openai_chat, put_key};
+use super::{
+    Encoded, Hints, Quirks, WireTarget, error_body, events_of, head, no_count, no_embeddings, openai_chat,
+    put_key,
+};
 use crate::framing::SseFrame;
 
 /// A wire format of your own: bytes in, values out; no clock, no socket.
@@ -84,7 +87,7 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
         target: &WireTarget<'_>,
         hints: Hints,
     ) -> Error {
-        openai_chat::classify(status, headers, body, target, hints)
+        error_body::classify(status, headers, body, target, hints)
     }
 
     /// Asks for the list of models, which is also how health is probed. Default: `GET /models`.
@@ -97,7 +100,30 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// The server's own error, or [`ErrorKind::Protocol`] for a body that is no list.
     fn decode_models(&self, body: &[u8], target: &WireTarget<'_>) -> Result<Vec<ModelInfo>, Error> {
-        openai_chat::decode_models(body, target)
+        openai_chat::decode_models(body, target).map(|page| page.models)
+    }
+
+    /// Whether the format can count a request's tokens without answering it. Default: no.
+    fn counts_tokens(&self) -> bool {
+        false
+    }
+
+    /// Asks how many tokens a request is. Default: an error, since the format does not count.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidRequest`].
+    fn encode_count(&self, request: &ChatRequest, target: &WireTarget<'_>) -> Result<Encoded, Error> {
+        let _ = (request, target);
+        Err(no_count(ErrorKind::InvalidRequest))
+    }
+
+    /// Reads the count. Default: an error.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Protocol`] where the body holds no number.
+    fn decode_count(&self, body: &[u8], target: &WireTarget<'_>) -> Result<TokenCount, Error> {
+        let _ = (body, target);
+        Err(no_count(ErrorKind::Protocol))
     }
 
     /// Asks for embeddings. Default: an error, since the format has none.
@@ -110,7 +136,7 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
         target: &WireTarget<'_>,
     ) -> Result<Encoded, Error> {
         let _ = (request, target);
-        Err(Error::new(ErrorKind::InvalidRequest, "this wire format has no embeddings"))
+        Err(no_embeddings(ErrorKind::InvalidRequest))
     }
 
     /// Reads the embeddings of `count` texts, into the order of the texts. Default: an error.
@@ -124,7 +150,7 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
         target: &WireTarget<'_>,
     ) -> Result<EmbeddingResponse, Error> {
         let _ = (body, count, target);
-        Err(Error::new(ErrorKind::Protocol, "this wire format has no embeddings"))
+        Err(no_embeddings(ErrorKind::Protocol))
     }
 }
 
@@ -347,8 +373,8 @@ mod tests {
         let busy = br#"{"error": {"message": "come back"}}"#;
         let error = PLAIN.classify(StatusCode::TOO_MANY_REQUESTS, &headers, busy, &TARGET, Hints::default());
         assert_eq!((error.kind(), error.message()), (ErrorKind::RateLimited, "come back"));
-        assert_eq!(PLAIN.encode_models(&TARGET).path, "/models");
-        assert_eq!(PLAIN.decode_models(br#"{"data": [{"id": "m"}]}"#, &TARGET).unwrap().len(), 1);
+        assert_eq!(PLAIN.encode_models(None, &TARGET).path, "/models");
+        assert_eq!(PLAIN.decode_models(br#"{"data": [{"id": "m"}]}"#, &TARGET).unwrap().models.len(), 1);
         assert!(PLAIN.encode_embeddings(&EmbeddingRequest::default(), &TARGET).is_err());
         assert!(PLAIN.decode_embeddings(b"[]", 1, &TARGET).is_err());
     }

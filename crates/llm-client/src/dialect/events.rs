@@ -1,6 +1,6 @@
 //! From a whole answer to the events of a stream that would have given it.
 
-use llm_types::{ChatResponse, Choice, Message, Part, StreamEvent};
+use llm_types::{ChatResponse, Choice, Error, ErrorKind, Message, Part, StreamEvent, Warning};
 
 /// The events of an answer that came in one piece, for whoever asked for a stream. Collected, they give the same
 /// answer, but for how the call went (attempts, timing, the raw body).
@@ -26,9 +26,17 @@ fn events_of_choice(choice: Choice, out: &mut Vec<StreamEvent>) {
     let Choice { index: at, message, finish_reason, native_finish_reason, logprobs, extra } = choice;
     let Message { parts, extra: replay, .. } = message;
     let mut calls = 0;
+    let mut behind_text = false;
     for part in parts {
+        let is_text = matches!(part, Part::Text { .. });
+        let goes_on = std::mem::replace(&mut behind_text, is_text);
         match part {
-            Part::Text { text, .. } => out.push(StreamEvent::Text { choice: at, text }),
+            Part::Text { text, extra } => {
+                if goes_on || !extra.is_empty() {
+                    out.push(StreamEvent::TextBlock { choice: at, extra });
+                }
+                out.push(StreamEvent::Text { choice: at, text });
+            }
             Part::Refusal { text } => out.push(StreamEvent::Refusal { choice: at, text }),
             Part::Native(part) => out.push(StreamEvent::Native { choice: at, part }),
             Part::Reasoning(block) => {
@@ -69,6 +77,27 @@ fn events_of_choice(choice: Choice, out: &mut Vec<StreamEvent>) {
     }));
     if let Some(reason) = finish_reason {
         out.push(StreamEvent::Finish { choice: at, reason, native: native_finish_reason });
+    }
+}
+
+/// The warning of an answer that is none: reasoning is never taken for one.
+pub(crate) fn only_reasoning(choice: u32) -> StreamEvent {
+    let about = if choice == 0 { "answer".to_owned() } else { format!("choices[{choice}]") };
+    StreamEvent::Warning(Warning::new(about, "holds only reasoning; its text is empty"))
+}
+
+/// The warning of an answer that was mended before it could be read.
+pub(crate) fn mended() -> StreamEvent {
+    let message = "held characters that are not valid JSON or UTF-8; they were replaced";
+    StreamEvent::Warning(Warning::new("answer", message))
+}
+
+/// The error of a stream that ended too early, `seen` being whether a reader has seen any of it.
+pub(crate) fn cut(seen: bool) -> Error {
+    if seen {
+        Error::new(ErrorKind::Truncated, "the stream ended before the answer was whole")
+    } else {
+        Error::new(ErrorKind::Connection, "the stream ended before any content came")
     }
 }
 

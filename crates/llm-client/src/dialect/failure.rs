@@ -1,5 +1,7 @@
 //! From what a server said of a failure to an error: the same rules for every dialect, whatever shape the body has.
 
+use std::time::Duration;
+
 use http::{HeaderMap, StatusCode};
 use llm_types::{Error, ErrorKind};
 
@@ -19,6 +21,10 @@ pub(crate) struct Failure {
     /// A status inside the body, which counts where HTTP said that all was well.
     pub(crate) status: Option<u16>,
     pub(crate) request_id: Option<String>,
+    /// What it means, where the dialect knows more than status and codes tell.
+    pub(crate) kind: Option<ErrorKind>,
+    /// How long the body asks to wait.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Failure {
@@ -55,7 +61,8 @@ impl Failure {
         let failed = http.as_u16() >= 300;
         let status = if failed { Some(http.as_u16()) } else { self.status };
         let pattern = target.quirks.errors.iter().find(|pattern| self.fits(pattern, status));
-        let kind = pattern.map_or_else(|| self.kind(status, target.model), |pattern| pattern.kind);
+        let kind = pattern.map(|pattern| pattern.kind).or(self.kind);
+        let kind = kind.unwrap_or_else(|| self.kind_by_words(status, target.model));
         let message = match excerpt(&self.message) {
             text if !text.is_empty() => text,
             _ if failed => format!("HTTP {} without an explanation", http.as_u16()),
@@ -67,6 +74,9 @@ impl Failure {
         }
         if let Some(id) = self.request_id {
             error = error.with_request_id(excerpt(&id));
+        }
+        if let Some(wait) = self.retry_after {
+            error = error.with_retry_after(wait);
         }
         match pattern.and_then(|pattern| pattern.retry) {
             Some(retry) => error.with_should_retry(retry),
@@ -81,7 +91,7 @@ impl Failure {
             && text.is_none_or(|text| self.message.contains(text))
     }
 
-    fn kind(&self, status: Option<u16>, model: &str) -> ErrorKind {
+    fn kind_by_words(&self, status: Option<u16>, model: &str) -> ErrorKind {
         use ErrorKind as K;
         let word =
             WORDS.iter().find(|(word, _)| self.codes.iter().any(|code| code == word)).map(|(_, kind)| *kind);
@@ -115,6 +125,9 @@ const WORDS: &[(&str, ErrorKind)] = &[
     ("context_length_exceeded", ErrorKind::ContextLength),
     ("exceed_context_size_error", ErrorKind::ContextLength),
     ("insufficient_quota", ErrorKind::QuotaExhausted),
+    ("enforced_spend_limit_reached", ErrorKind::QuotaExhausted),
+    ("contract_spend_limit_reached", ErrorKind::QuotaExhausted),
+    ("billing_error", ErrorKind::QuotaExhausted),
     ("insufficient_balance", ErrorKind::QuotaExhausted),
     ("billing_hard_limit_reached", ErrorKind::QuotaExhausted),
     ("billing_not_active", ErrorKind::QuotaExhausted),
@@ -137,10 +150,13 @@ const WORDS: &[(&str, ErrorKind)] = &[
     ("unavailable_error", ErrorKind::Overloaded),
     ("server_error", ErrorKind::Server),
     ("api_error", ErrorKind::Server),
+    ("timeout_error", ErrorKind::Server),
+    ("conflict_error", ErrorKind::Server),
     ("internal_server_error", ErrorKind::Server),
     ("not_found_error", ErrorKind::NotFound),
     ("not_supported_error", ErrorKind::InvalidRequest),
     ("tool_use_failed", ErrorKind::InvalidRequest),
+    ("request_too_large", ErrorKind::InvalidRequest),
     ("invalid_request_error", ErrorKind::InvalidRequest),
 ];
 

@@ -14,29 +14,37 @@
 //! Each format has a folder with the same rooms: its JSON, requests, answers, streams, errors. A format of your own is a
 //! [`Codec`].
 
-use std::time::Duration;
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use llm_types::{
     ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, ModelInfo, Secret,
-    StreamEvent, Warning,
+    StreamEvent, TokenCount, Warning,
 };
 
 use crate::framing::SseFrame;
+use crate::lane::Limits;
 
+mod anthropic;
 mod body;
 mod custom;
+mod date;
+mod error_body;
 mod events;
 mod failure;
+mod ids;
 pub(crate) mod json;
+mod members;
 mod openai_chat;
 mod path;
 mod quirks;
 mod reasoning;
 mod think_tags;
 mod tool_deltas;
+mod whole;
 
 pub use custom::{Codec, CodecStream, CustomDialect};
 pub use events::events_of;
@@ -52,6 +60,8 @@ pub use quirks::{
 pub enum Dialect {
     /// Chat completions, as most servers speak them.
     OpenAiChat,
+    /// Anthropic's messages.
+    Anthropic,
     /// A format of a user's own.
     Custom(CustomDialect),
 }
@@ -83,6 +93,15 @@ pub struct Encoded {
     pub body: Bytes,
     /// What could not be said. They belong into the response.
     pub warnings: Vec<Warning>,
+}
+
+/// A page of a list of models.
+#[derive(Clone, Debug, Default)]
+pub struct ModelPage {
+    /// The models of this page.
+    pub models: Vec<ModelInfo>,
+    /// What [`Dialect::encode_models`] takes for the page after it; `None` on the last.
+    pub next: Option<String>,
 }
 
 /// What the head of a failed answer says of trying again, as read by whoever knows the time.
@@ -121,13 +140,14 @@ impl Encoded {
 
 impl Dialect {
     /// Every format of this crate.
-    pub const ALL: &'static [Self] = &[Self::OpenAiChat];
+    pub const ALL: &'static [Self] = &[Self::OpenAiChat, Self::Anthropic];
 
     /// The name in configuration files.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OpenAiChat => "openai_chat",
+            Self::Anthropic => "anthropic",
             Self::Custom(custom) => custom.name(),
         }
     }
@@ -140,18 +160,28 @@ impl Dialect {
 
     /// The format that a host speaks. Anybody who is not known to speak another one speaks this.
     #[must_use]
-    pub fn by_host(_host: &str) -> Self {
-        Self::OpenAiChat
+    pub fn by_host(host: &str) -> Self {
+        if anthropic::is_own_host(host) { Self::Anthropic } else { Self::OpenAiChat }
     }
 
     /// The path of a base URL, from the path a user wrote: with or without the format's version.
     #[must_use]
-    pub fn base_path<'a>(self, given: &'a str, quirks: &Quirks) -> &'a str {
+    pub fn base_path<'a>(self, given: &'a str, quirks: &Quirks) -> Cow<'a, str> {
         match (self, given) {
             // Any path is used as it is: many servers have their own.
-            (Self::OpenAiChat, "" | "/") => quirks.default_path,
-            (Self::OpenAiChat, path) => path,
-            (Self::Custom(custom), path) => custom.codec().base_path(path),
+            (Self::OpenAiChat, "" | "/") => Cow::Borrowed(quirks.default_path),
+            (Self::OpenAiChat, path) => Cow::Borrowed(path),
+            (Self::Anthropic, path) => path::versioned(path, "/v1"),
+            (Self::Custom(custom), path) => Cow::Borrowed(custom.codec().base_path(path)),
+        }
+    }
+
+    /// How a server of unknown make is spoken to in this format.
+    #[must_use]
+    pub const fn default_quirks(self) -> Quirks {
+        match self {
+            Self::OpenAiChat | Self::Custom(_) => Quirks::COMPATIBLE,
+            Self::Anthropic => Quirks::ANTHROPIC,
         }
     }
 
@@ -162,6 +192,7 @@ impl Dialect {
     pub fn authorise(self, key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(), Error> {
         match self {
             Self::OpenAiChat => put_key(key, quirks, headers),
+            Self::Anthropic => anthropic::authorise(key, quirks, headers),
             Self::Custom(custom) => custom.codec().authorise(key, quirks, headers),
         }
     }
@@ -179,6 +210,7 @@ impl Dialect {
     ) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => openai_chat::encode(request, target, stream),
+            Self::Anthropic => anthropic::encode(request, target, stream),
             Self::Custom(custom) => custom.codec().encode_chat(request, target, stream),
         }
     }
@@ -191,6 +223,7 @@ impl Dialect {
     pub fn decode_chat(self, body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode(body, target),
+            Self::Anthropic => anthropic::decode(body, target),
             Self::Custom(custom) => custom.codec().decode_chat(body, target),
         }
     }
@@ -207,6 +240,7 @@ impl Dialect {
     ) -> Result<(), Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_events(body, target, out),
+            Self::Anthropic => anthropic::decode_events(body, target, out),
             Self::Custom(custom) => custom.codec().decode_unstreamed(body, target, out),
         }
     }
@@ -216,6 +250,7 @@ impl Dialect {
     pub fn stream(self, target: &WireTarget<'_>) -> StreamState {
         match self {
             Self::OpenAiChat => StreamState(State::OpenAiChat(openai_chat::StreamState::new(target))),
+            Self::Anthropic => StreamState(State::Anthropic(anthropic::StreamState::new(target))),
             Self::Custom(custom) => StreamState(State::Custom(custom.begin(target))),
         }
     }
@@ -231,7 +266,7 @@ impl Dialect {
         hints: Hints,
     ) -> Error {
         match self {
-            Self::OpenAiChat => openai_chat::classify(status, headers, body, target, hints),
+            Self::OpenAiChat | Self::Anthropic => error_body::classify(status, headers, body, target, hints),
             Self::Custom(custom) => custom.codec().classify(status, headers, body, target, hints),
         }
     }
@@ -242,23 +277,71 @@ impl Dialect {
         failure::request_id(headers, quirks)
     }
 
-    /// Asks for the list of models.
+    /// The server's limits, as the head of an answer states them at `now`.
     #[must_use]
-    pub fn encode_models(self, target: &WireTarget<'_>) -> Encoded {
+    pub fn limits(self, headers: &HeaderMap, now: SystemTime) -> Limits {
+        match self {
+            Self::OpenAiChat | Self::Custom(_) => Limits::read(headers),
+            Self::Anthropic => anthropic::limits(headers, now),
+        }
+    }
+
+    /// Asks for the list of models, or for the page of it that [`ModelPage::next`] named.
+    #[must_use]
+    pub fn encode_models(self, after: Option<&str>, target: &WireTarget<'_>) -> Encoded {
         match self {
             Self::OpenAiChat => openai_chat::encode_models(target),
+            Self::Anthropic => anthropic::encode_models(after, target),
             Self::Custom(custom) => custom.codec().encode_models(target),
         }
     }
 
-    /// Reads the list of models, in the server's order.
+    /// Reads a page of the list of models, in the server's order.
     ///
     /// # Errors
     /// The server's own error, or [`ErrorKind::Protocol`] for a body that is no list.
-    pub fn decode_models(self, body: &[u8], target: &WireTarget<'_>) -> Result<Vec<ModelInfo>, Error> {
+    pub fn decode_models(self, body: &[u8], target: &WireTarget<'_>) -> Result<ModelPage, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_models(body, target),
-            Self::Custom(custom) => custom.codec().decode_models(body, target),
+            Self::Anthropic => anthropic::decode_models(body, target),
+            Self::Custom(custom) => {
+                let models = custom.codec().decode_models(body, target)?;
+                Ok(ModelPage { models, next: None })
+            }
+        }
+    }
+
+    /// Whether the format can count a request's tokens without answering it.
+    #[must_use]
+    pub fn counts_tokens(self) -> bool {
+        match self {
+            Self::OpenAiChat => false,
+            Self::Anthropic => true,
+            Self::Custom(custom) => custom.codec().counts_tokens(),
+        }
+    }
+
+    /// Asks how many tokens a request is.
+    ///
+    /// # Errors
+    /// As [`encode_chat`](Self::encode_chat), and [`ErrorKind::InvalidRequest`] where the format does not count.
+    pub fn encode_count(self, request: &ChatRequest, target: &WireTarget<'_>) -> Result<Encoded, Error> {
+        match self {
+            Self::OpenAiChat => Err(no_count(ErrorKind::InvalidRequest)),
+            Self::Anthropic => anthropic::encode_count(request, target),
+            Self::Custom(custom) => custom.codec().encode_count(request, target),
+        }
+    }
+
+    /// Reads the count.
+    ///
+    /// # Errors
+    /// The server's own error, or [`ErrorKind::Protocol`] for a body without a number.
+    pub fn decode_count(self, body: &[u8], target: &WireTarget<'_>) -> Result<TokenCount, Error> {
+        match self {
+            Self::OpenAiChat => Err(no_count(ErrorKind::Protocol)),
+            Self::Anthropic => anthropic::decode_count(body, target),
+            Self::Custom(custom) => custom.codec().decode_count(body, target),
         }
     }
 
@@ -273,6 +356,7 @@ impl Dialect {
     ) -> Result<Encoded, Error> {
         match self {
             Self::OpenAiChat => openai_chat::encode_embeddings(request, target),
+            Self::Anthropic => Err(no_embeddings(ErrorKind::InvalidRequest)),
             Self::Custom(custom) => custom.codec().encode_embeddings(request, target),
         }
     }
@@ -289,9 +373,20 @@ impl Dialect {
     ) -> Result<EmbeddingResponse, Error> {
         match self {
             Self::OpenAiChat => openai_chat::decode_embeddings(body, count, target),
+            Self::Anthropic => Err(no_embeddings(ErrorKind::Protocol)),
             Self::Custom(custom) => custom.codec().decode_embeddings(body, count, target),
         }
     }
+}
+
+/// The error of a format that does not count tokens.
+fn no_count(kind: ErrorKind) -> Error {
+    Error::new(kind, "this wire format has no count of tokens")
+}
+
+/// The error of a format that has no embeddings.
+fn no_embeddings(kind: ErrorKind) -> Error {
+    Error::new(kind, "this wire format has no embeddings")
 }
 
 /// The headers that say what is understood in answer.
@@ -329,12 +424,9 @@ fn put_key(key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(),
 pub struct StreamState(State);
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large one is the common one, and lies in its stream's box already"
-)]
 enum State {
     OpenAiChat(openai_chat::StreamState),
+    Anthropic(anthropic::StreamState),
     Custom(custom::CustomStream),
 }
 
@@ -348,6 +440,7 @@ impl StreamState {
     pub fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         match &mut self.0 {
             State::OpenAiChat(state) => state.step(frame, out),
+            State::Anthropic(state) => state.step(frame, out),
             State::Custom(state) => state.step(frame, out),
         }
     }
@@ -357,6 +450,7 @@ impl StreamState {
     pub fn is_done(&self) -> bool {
         match &self.0 {
             State::OpenAiChat(state) => state.is_done(),
+            State::Anthropic(state) => state.is_done(),
             State::Custom(state) => state.is_done(),
         }
     }
@@ -369,6 +463,7 @@ impl StreamState {
     pub fn finish(self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         match self.0 {
             State::OpenAiChat(state) => state.finish(out),
+            State::Anthropic(state) => state.finish(out),
             State::Custom(state) => state.finish(out),
         }
     }

@@ -24,6 +24,9 @@ mod axes;
 pub struct Quirks {
     /// The member that limits the answer's tokens.
     pub token_limit: TokenLimit,
+    /// The limit that is sent for a request without one, in a format that cannot do without. Where it cuts an answer, the
+    /// finish reason says so.
+    pub max_output: u64,
     /// The members that control thinking.
     pub reasoning: ReasoningForm,
     /// The vendor's word for each level of thinking. A level that stands here under another word is sent with a
@@ -94,6 +97,7 @@ impl Quirks {
     /// The dialect as its own vendor speaks it.
     pub const NONE: Self = Self {
         token_limit: TokenLimit::MaxCompletionTokens,
+        max_output: 8192,
         reasoning: ReasoningForm::Effort,
         efforts: ALL_EFFORTS,
         budget_range: None,
@@ -134,6 +138,25 @@ impl Quirks {
         refusal: RefusalForm::Text,
         lacks: &[],
         think_tags: ThinkTags::Leading(TagPair::THINK),
+        ..Self::NONE
+    };
+
+    /// Anthropic's messages, as a server of unknown make speaks them.
+    pub const ANTHROPIC: Self = Self {
+        reasoning: ReasoningForm::Budget,
+        efforts: &[
+            (ReasoningEffort::Minimal, "low"),
+            (ReasoningEffort::Low, "low"),
+            (ReasoningEffort::Medium, "medium"),
+            (ReasoningEffort::High, "high"),
+            (ReasoningEffort::XHigh, "max"),
+            (ReasoningEffort::Max, "max"),
+        ],
+        budget_range: Some((1024, u64::MAX)),
+        system_role: SystemRole::First,
+        lacks: &[],
+        auth: AuthHeader::Named("x-api-key"),
+        request_id_headers: &["request-id"],
         ..Self::NONE
     };
 

@@ -8,14 +8,14 @@ use super::quirks::{Quirks, ReasoningForm};
 
 /// What was asked for, freed of its contradictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wish {
+pub(crate) enum Wish {
     Off,
     /// On: at a level, with a budget, both or neither.
     On(Option<ReasoningEffort>, Option<u64>),
 }
 
 impl Wish {
-    fn of(setting: &ReasoningSetting) -> Result<Option<Self>, Error> {
+    pub(crate) fn of(setting: &ReasoningSetting) -> Result<Option<Self>, Error> {
         let wrong =
             |message: &str| Err(Error::new(ErrorKind::InvalidRequest, format!("reasoning: {message}")));
         let level = setting.effort.filter(|level| *level != ReasoningEffort::Off);
@@ -80,7 +80,10 @@ pub(crate) fn write(
     }
     let Some(wish) = wish else { return Ok(()) };
     match quirks.reasoning {
-        ReasoningForm::None => body.warn("reasoning", "this endpoint has no setting for it; it was left out"),
+        // The last two are another format's.
+        ReasoningForm::None | ReasoningForm::Budget | ReasoningForm::Adaptive { .. } => {
+            body.warn("reasoning", "this endpoint has no setting for it; it was left out")
+        }
         ReasoningForm::Effort => match wish {
             Wish::Off => effort(ReasoningEffort::Off, quirks, body),
             Wish::On(level, limit) => {
@@ -175,7 +178,7 @@ pub(crate) fn write(
 fn switch(quirks: &Quirks) -> &'static str {
     match quirks.reasoning {
         ReasoningForm::None | ReasoningForm::Effort => "reasoning_effort",
-        ReasoningForm::Thinking { .. } => "thinking",
+        ReasoningForm::Thinking { .. } | ReasoningForm::Budget | ReasoningForm::Adaptive { .. } => "thinking",
         ReasoningForm::Switch { member, .. } => member,
         ReasoningForm::Object | ReasoningForm::Enabled => "reasoning",
         ReasoningForm::TemplateSwitch { .. } => "chat_template_kwargs",
@@ -185,17 +188,17 @@ fn switch(quirks: &Quirks) -> &'static str {
 /// The members that [`write`] merges with the user's own.
 pub(crate) const MERGED: &[&str] = &["thinking", "reasoning", "chat_template_kwargs"];
 
-fn raw<T: serde::Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, Error> {
+pub(crate) fn raw<T: serde::Serialize + ?Sized>(value: &T) -> Result<Box<RawValue>, Error> {
     to_raw_value(value)
         .map_err(|e| Error::new(ErrorKind::Internal, "a plain value is not JSON").with_source(e))
 }
 
-fn word(level: ReasoningEffort, quirks: &Quirks) -> Option<&'static str> {
+pub(crate) fn word(level: ReasoningEffort, quirks: &Quirks) -> Option<&'static str> {
     quirks.efforts.iter().find(|(known, _)| *known == level).map(|(_, word)| *word)
 }
 
 /// Says that a level goes out under another level's name.
-fn note_other_word(level: ReasoningEffort, word: &str, body: &mut Body) -> Result<(), Error> {
+pub(crate) fn note_other_word(level: ReasoningEffort, word: &str, body: &mut Body) -> Result<(), Error> {
     match ReasoningEffort::parse(word) {
         Some(other) if other != level => body.warn(
             "reasoning.effort",
@@ -215,12 +218,12 @@ fn effort(level: ReasoningEffort, quirks: &Quirks, body: &mut Body) -> Result<()
     }
 }
 
-fn no_level(level: Option<ReasoningEffort>, body: &mut Body) -> Result<(), Error> {
+pub(crate) fn no_level(level: Option<ReasoningEffort>, body: &mut Body) -> Result<(), Error> {
     let Some(level) = level else { return Ok(()) };
     body.warn("reasoning.effort", format!("this endpoint has no level {}; it was left out", level.as_str()))
 }
 
-fn no_budget(limit: Option<u64>, body: &mut Body) -> Result<(), Error> {
+pub(crate) fn no_budget(limit: Option<u64>, body: &mut Body) -> Result<(), Error> {
     let Some(limit) = limit else { return Ok(()) };
     let message = format!("this endpoint has no budget for thinking; {limit} tokens were left out");
     body.warn("reasoning.budget_tokens", message)
@@ -233,12 +236,18 @@ fn write_budget(
     body: &mut Body,
 ) -> Result<(), Error> {
     let (Some(member), Some(limit)) = (member, limit) else { return no_budget(limit, body) };
+    let sent = nearest_budget(limit, quirks, body)?;
+    body.member(member, &sent)
+}
+
+/// The budget of the endpoint's own range that is nearest to the one asked for.
+pub(crate) fn nearest_budget(limit: u64, quirks: &Quirks, body: &mut Body) -> Result<u64, Error> {
     let sent = quirks.budget_range.map_or(limit, |(least, most)| limit.max(least).min(most));
     if sent != limit {
         let message = format!("{limit} is sent as {sent}, the nearest budget of this endpoint");
         body.warn("reasoning.budget_tokens", message)?;
     }
-    body.member(member, &sent)
+    Ok(sent)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::*;
 use crate::framing::SseDecoder;
 use crate::transport::Endpoint;
 
+mod anthropic;
 mod fixtures;
 mod recorded;
 mod robust;
@@ -18,18 +19,42 @@ const DIALECT: Dialect = Dialect::OpenAiChat;
 const TARGET: WireTarget<'static> =
     WireTarget { model: "some-model", quirks: &Quirks::NONE, origin: Some("us") };
 
-/// Feeds a streamed body in pieces and gives its events, and the error it ends in.
+/// A format, and bodies in it.
+struct Spoken {
+    dialect: Dialect,
+    target: WireTarget<'static>,
+    /// `(name, body)`.
+    bodies: &'static [(&'static str, &'static str)],
+}
+
+/// Every format, for what holds in all of them.
+const SPOKEN: &[Spoken] = &[
+    Spoken { dialect: Dialect::OpenAiChat, target: TARGET, bodies: fixtures::ALL },
+    Spoken { dialect: Dialect::Anthropic, target: anthropic::TARGET, bodies: anthropic::ALL },
+];
+
+/// [`stream_in`] the most common format.
 fn stream<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     target: &WireTarget<'_>,
 ) -> (Vec<StreamEvent>, Result<(), Error>) {
+    stream_in(DIALECT, pieces, target)
+}
+
+/// Feeds a streamed body in pieces and gives its events, and the error it ends in.
+fn stream_in<'a>(
+    dialect: Dialect,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    target: &WireTarget<'_>,
+) -> (Vec<StreamEvent>, Result<(), Error>) {
     fn run<'a>(
+        dialect: Dialect,
         pieces: impl IntoIterator<Item = &'a [u8]>,
         target: &WireTarget<'_>,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
         let mut decoder = SseDecoder::new(1 << 20);
-        let mut state = DIALECT.stream(target);
+        let mut state = dialect.stream(target);
         for piece in pieces {
             let mut frames = decoder.feed(piece);
             while let Some(frame) = frames.next()? {
@@ -42,14 +67,34 @@ fn stream<'a>(
         state.finish(out)
     }
     let mut events = Vec::new();
-    let result = run(pieces, target, &mut events);
+    let result = run(dialect, pieces, target, &mut events);
     (events, result)
 }
 
 /// Everything a stream gives, to compare two ways of cutting it.
-fn outcome<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let (events, result) = stream(pieces, &TARGET);
+fn outcome_in<'a>(
+    dialect: Dialect,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    target: &WireTarget<'_>,
+) -> String {
+    let (events, result) = stream_in(dialect, pieces, target);
     format!("{events:?} {result:?}")
+}
+
+/// Checks that a stream reads the same byte by byte and at some cuts, all of them where it is short.
+fn reads_the_same_at_every_cut(
+    dialect: Dialect,
+    target: &WireTarget<'_>,
+    name: &str,
+    body: &[u8],
+    most: usize,
+) {
+    let whole = outcome_in(dialect, [body], target);
+    assert_eq!(outcome_in(dialect, body.chunks(1), target), whole, "{name} byte by byte");
+    for cut in (0..=body.len()).step_by((body.len() / most).max(1)) {
+        let (start, end) = body.split_at(cut);
+        assert_eq!(outcome_in(dialect, [start, end], target), whole, "{name} cut at {cut}");
+    }
 }
 
 fn collect(events: Vec<StreamEvent>) -> ChatResponse {
@@ -110,6 +155,10 @@ fn names_of_dialects_read_back() {
         assert_eq!(Dialect::parse(dialect.as_str()), Some(dialect));
     }
     assert_eq!(Dialect::parse("nonsense"), None);
+    for host in ["api.anthropic.com", "anthropic.com"] {
+        assert_eq!(Dialect::by_host(host), Dialect::Anthropic);
+    }
+    assert_eq!(Dialect::by_host("notanthropic.com"), Dialect::OpenAiChat);
     assert_eq!(Dialect::by_host("127.0.0.1"), Dialect::OpenAiChat);
 }
 
@@ -119,10 +168,13 @@ fn a_request_goes_to_its_place_under_the_base_url() {
     let url = |base: &str, quirks: &Quirks| {
         let target = WireTarget { model: "m", quirks, origin: None };
         let given = Endpoint::parse(base).unwrap();
-        let base = given.with_path(DIALECT.base_path(given.path(), quirks)).unwrap();
+        let base = given.with_path(&DIALECT.base_path(given.path(), quirks)).unwrap();
         let url =
             |e: Encoded| base.join(&e.path, e.query.as_deref().unwrap_or_default()).unwrap().to_string();
-        (url(DIALECT.encode_chat(&request, &target, false).unwrap()), url(DIALECT.encode_models(&target)))
+        (
+            url(DIALECT.encode_chat(&request, &target, false).unwrap()),
+            url(DIALECT.encode_models(None, &target)),
+        )
     };
     assert_eq!(
         url("https://h", &Quirks::NONE),
@@ -137,7 +189,7 @@ fn a_request_goes_to_its_place_under_the_base_url() {
             "https://h/openai/models?k=v&api-version=1".to_owned()
         )
     );
-    let models = DIALECT.encode_models(&TARGET);
+    let models = DIALECT.encode_models(None, &TARGET);
     assert!(models.body.is_empty() && !models.headers.contains_key(CONTENT_TYPE));
     assert_eq!(models.method, Method::GET);
 }

@@ -200,8 +200,8 @@ impl HttpClientBuilder {
         }
         let given = Endpoint::parse(&self.base_url)?;
         let dialect = self.dialect.unwrap_or_else(|| Dialect::by_host(given.host()));
-        let quirks = self.quirks.unwrap_or(Quirks::COMPATIBLE);
-        let endpoint = given.with_path(dialect.base_path(given.path(), &quirks))?;
+        let quirks = self.quirks.unwrap_or(dialect.default_quirks());
+        let endpoint = given.with_path(&dialect.base_path(given.path(), &quirks))?;
         let pool = match self.pool {
             Some(pool) => Some(pool),
             None if self.keys.is_empty() => None,

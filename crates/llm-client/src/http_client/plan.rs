@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use llm_types::Error;
 use tower::ServiceExt as _;
@@ -12,7 +12,7 @@ use crate::attempt::{Answer, Attempt, Job, Reply};
 use crate::call::Call;
 use crate::clock::{self, Instant};
 use crate::driver::{Block, NotBefore, Plan, Queue, Rules};
-use crate::lane::{self, Admission, AdmitOptions, Cost, LaneGuard, LaneId, Limits, Why};
+use crate::lane::{self, Admission, AdmitOptions, Cost, LaneGuard, LaneId, Why};
 
 pub(super) struct CallPlan<'a> {
     client: &'a Inner,
@@ -81,7 +81,8 @@ impl Plan for CallPlan<'_> {
             Ok(reply) => {
                 let now = clock::now();
                 call.record_outcome(None, reply.request_id.as_deref());
-                guard.observe(&Limits::read(&reply.headers), now);
+                let said = self.job.site.dialect.limits(&reply.headers, SystemTime::now());
+                guard.observe(&said, now);
                 let used = match &reply.answer {
                     Answer::Stream(_) => {
                         guard.answering();
@@ -89,7 +90,7 @@ impl Plan for CallPlan<'_> {
                     }
                     Answer::Chat(response) => response.usage.map(|usage| usage.total()),
                     Answer::Embeddings(response) => response.usage.map(|usage| usage.total()),
-                    Answer::Models(_) => None,
+                    Answer::Models(_) | Answer::Count(_) => None,
                 };
                 guard.succeed(used, now);
                 self.client.tell_state(now);

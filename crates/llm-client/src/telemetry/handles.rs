@@ -19,6 +19,8 @@ pub(crate) enum Operation {
     Embeddings,
     /// Our own word; the conventions have none.
     ListModels,
+    /// Ours too.
+    CountTokens,
 }
 
 impl Operation {
@@ -27,6 +29,7 @@ impl Operation {
             Self::Chat => "chat",
             Self::Embeddings => "embeddings",
             Self::ListModels => "list_models",
+            Self::CountTokens => "count_tokens",
         }
     }
 }

@@ -13,7 +13,7 @@ use llm_types::{
     ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, ModelInfo, Timing,
 };
 
-use super::plan::{GroupPlan, Reply};
+use super::plan::{GroupPlan, OpenStream, Reply};
 use super::seat::SeatedStream;
 use super::{Group, Work};
 
@@ -60,7 +60,8 @@ impl Group {
         let span = CallSpan::begin(&self.observer, Asked::Stream(request), call);
         let driven = span.around(self.run(Work::Stream(request), call)).await;
         span.streaming(driven.and_then(|driven| {
-            let Reply::Stream(events, ahead, seat) = driven.answer else { return Err(mixed_up()) };
+            let Reply::Stream(open) = driven.answer else { return Err(mixed_up()) };
+            let OpenStream { events, ahead, seat } = *open;
             let stream = SeatedStream::new(events, ahead, seat, driven.started);
             Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
         }))

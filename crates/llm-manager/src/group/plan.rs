@@ -26,9 +26,16 @@ pub(crate) enum Work<'a> {
 /// What a member answers.
 pub(crate) enum Reply {
     Chat(Box<ChatResponse>),
-    /// The stream, what was read of it ahead (the next event last), and the seat that goes along.
-    Stream(ChatStream, Vec<StreamEvent>, Seat),
+    Stream(Box<OpenStream>),
     Embeddings(Box<EmbeddingResponse>),
+}
+
+/// A stream that has begun, with what goes along.
+pub(crate) struct OpenStream {
+    pub(crate) events: ChatStream,
+    /// What was read ahead, the next event last.
+    pub(crate) ahead: Vec<StreamEvent>,
+    pub(crate) seat: Seat,
 }
 
 /// No member yet.
@@ -60,7 +67,7 @@ impl<'a> GroupPlan<'a> {
             work,
             members,
             endpoints,
-            cost: work.cost(),
+            cost: if group.counts_tokens { work.cost() } else { Cost::default() },
             failed: Mutex::new(if call.is_driven() { call.failures(group.number) } else { Vec::new() }),
             pinned: AtomicUsize::new(NOBODY),
             followed: Mutex::default(),
@@ -74,6 +81,9 @@ impl<'a> GroupPlan<'a> {
     /// What the members have done to this call so far.
     fn failures(&self) -> Failures {
         let failed = self.failed().clone();
+        if failed.is_empty() {
+            return Failures { failed, spent: Vec::new() };
+        }
         let count = |member: usize| failed.iter().filter(|other| **other == member).count();
         // A member with several endpoints is worth another try as long as one of them has not failed.
         let endpoints = |member: usize| {
@@ -215,7 +225,7 @@ impl Plan for GroupPlan<'_> {
         match result {
             Ok((Asked::Stream(stream), ahead)) => {
                 seat.answering();
-                Ok(Reply::Stream(stream, ahead, seat))
+                Ok(Reply::Stream(Box::new(OpenStream { events: stream, ahead, seat })))
             }
             Ok((Asked::Chat(response), _)) => {
                 seat.succeed(response.usage.as_ref());

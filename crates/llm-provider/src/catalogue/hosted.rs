@@ -1,9 +1,9 @@
 //! Vendors with models or machines of their own, but for China's.
 
 use llm_client::dialect::{
-    EmptyContent, ErrorPattern, FileUrl, InTotal, LogprobsForm, Quirks, ReasoningForm, RefusalForm, Replay,
-    ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage, SystemRole, TagPair, ThinkTags, TokenLimit,
-    ToolIds, UsageRule,
+    Dialect, EmptyContent, ErrorPattern, FileUrl, InTotal, LogprobsForm, Quirks, ReasoningForm, RefusalForm,
+    Replay, ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage, SystemRole, TagPair, ThinkTags,
+    TokenLimit, ToolIds, UsageRule,
 };
 use llm_types::{Capabilities, ErrorKind};
 
@@ -22,6 +22,54 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         hosts: &["api.openai.com", ".api.openai.com"],
         quirks: Quirks { embeddings_base64: true, ..Quirks::NONE },
         default_model: Some("gpt-5.4"),
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "anthropic",
+        display: "Anthropic",
+        base_url: Some("https://api.anthropic.com/v1"),
+        address_env: Some(AddressVariable::Url("ANTHROPIC_BASE_URL")),
+        key_env: &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"],
+        bearer_env: &["ANTHROPIC_AUTH_TOKEN"],
+        key_required: true,
+        hosts: &["api.anthropic.com"],
+        dialect: Dialect::Anthropic,
+        quirks: Quirks {
+            // All of them are an `invalid_request_error`.
+            errors: &[
+                ErrorPattern {
+                    status: Some(400),
+                    text: Some("prompt is too long"),
+                    ..ErrorPattern::new(ErrorKind::ContextLength)
+                },
+                ErrorPattern {
+                    status: Some(400),
+                    text: Some("exceed context limit"),
+                    ..ErrorPattern::new(ErrorKind::ContextLength)
+                },
+                ErrorPattern {
+                    status: Some(400),
+                    text: Some("credit balance is too low"),
+                    ..ErrorPattern::new(ErrorKind::QuotaExhausted)
+                },
+                ErrorPattern {
+                    status: Some(400),
+                    text: Some("reached your specified API usage limits"),
+                    ..ErrorPattern::new(ErrorKind::QuotaExhausted)
+                },
+            ],
+            ..Quirks::ANTHROPIC
+        },
+        default_model: Some("claude-sonnet-5"),
+        capabilities: Capabilities {
+            streaming: Some(true),
+            tools: Some(true),
+            parallel_tools: Some(true),
+            images: Some(true),
+            audio: Some(false),
+            embeddings: Some(false),
+            ..NOTHING_KNOWN
+        },
         ..COMPATIBLE
     },
     ProviderSpec {

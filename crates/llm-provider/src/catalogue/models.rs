@@ -52,6 +52,73 @@ pub(crate) const FAMILIES: &[Family] = &[
         ..Family::PLAIN
     },
     Family { names: &["granite-*"], change: Some(template_thinking), ..Family::PLAIN },
+    Family {
+        names: &["claude-2*", "claude-instant*", "claude-3-haiku*", "claude-3-opus*", "claude-3-sonnet*"],
+        owner: Some("anthropic"),
+        change: Some(|quirks| claude(quirks, ReasoningForm::None, 4096)),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["claude-3-5-*", "claude-3.5-*"],
+        owner: Some("anthropic"),
+        change: Some(|quirks| claude(quirks, ReasoningForm::None, 8192)),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &[
+            "claude-3-7-*",
+            "claude-3.7-*",
+            "claude-*-4",
+            "claude-*-4@*",
+            "claude-*-4-2025*",
+            "claude-*-4-0*",
+            "claude-*-4-1*",
+            "claude-*-4.1*",
+            "claude-*-4-5*",
+            "claude-*-4.5*",
+        ],
+        owner: Some("anthropic"),
+        change: Some(|quirks| claude(quirks, ReasoningForm::Budget, 32_000)),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["claude-*-4-6*", "claude-*-4.6*"],
+        owner: Some("anthropic"),
+        change: Some(|quirks| {
+            claude(quirks, ReasoningForm::Adaptive { budget: true, off: true }, 32_000);
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["claude-fable-*"],
+        owner: Some("anthropic"),
+        change: Some(|quirks| {
+            later_claude(quirks, false);
+            instructions_anywhere(quirks);
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["claude-mythos-*"],
+        owner: Some("anthropic"),
+        change: Some(|quirks| later_claude(quirks, false)),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["claude-opus-4-8*", "claude-opus-4.8*"],
+        owner: Some("anthropic"),
+        change: Some(|quirks| {
+            later_claude(quirks, true);
+            instructions_anywhere(quirks);
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["claude-*"],
+        owner: Some("anthropic"),
+        change: Some(|quirks| later_claude(quirks, true)),
+        ..Family::PLAIN
+    },
     Family { names: &["gemini-*"], owner: Some("gemini"), ..Family::PLAIN },
     Family {
         names: &["mistral-small*", "ministral*"],
@@ -174,5 +241,40 @@ const FIXED_SAMPLING: &[Setting] = &[
 fn template_thinking(quirks: &mut Quirks) {
     if let ReasoningForm::TemplateSwitch { name, .. } = &mut quirks.reasoning {
         *name = "thinking";
+    }
+}
+
+/// Whether the row speaks the format in which these models think: gateways have words of their own.
+fn thinks_natively(quirks: &Quirks) -> bool {
+    matches!(quirks.reasoning, ReasoningForm::Budget | ReasoningForm::Adaptive { .. })
+}
+
+fn claude(quirks: &mut Quirks, reasoning: ReasoningForm, max_output: u64) {
+    if thinks_natively(quirks) {
+        quirks.reasoning = reasoning;
+        quirks.max_output = max_output;
+    }
+}
+
+/// From 4.7 on: levels only, one more of them, and the sampling is the model's own. Some cannot but think.
+fn later_claude(quirks: &mut Quirks, off: bool) {
+    if thinks_natively(quirks) {
+        claude(quirks, ReasoningForm::Adaptive { budget: false, off }, 32_000);
+        quirks.lacks = &[Setting::Temperature, Setting::TopP, Setting::TopK];
+        quirks.efforts = &[
+            (Minimal, "low"),
+            (Low, "low"),
+            (Medium, "medium"),
+            (High, "high"),
+            (XHigh, "xhigh"),
+            (Max, "max"),
+        ];
+    }
+}
+
+/// Instructions may stand in the middle of the conversation.
+fn instructions_anywhere(quirks: &mut Quirks) {
+    if thinks_natively(quirks) {
+        quirks.system_role = SystemRole::System;
     }
 }

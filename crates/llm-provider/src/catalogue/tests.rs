@@ -28,6 +28,7 @@ fn an_address_tells_its_row() {
         ("https://eu.api.openai.com/v1", Some("openai")),
         ("http://api.openai.com/v1", None),
         ("https://api.openai.com.evil.example/v1", None),
+        ("https://api.anthropic.com", Some("anthropic")),
         ("https://api.deepseek.com", Some("deepseek")),
         ("https://openrouter.ai/api/v1", Some("openrouter")),
         ("https://dashscope-intl.aliyuncs.com/compatible-mode/v1", Some("dashscope")),
@@ -103,6 +104,9 @@ fn a_bare_name_tells_its_owner() {
         ("mistral-small:24b", None),
         ("mistral:7b", None),
         ("gemini-2.5-flash", Some("gemini")),
+        ("claude-sonnet-5", Some("anthropic")),
+        ("claude-3-haiku-20240307", Some("anthropic")),
+        ("anthropic/claude-sonnet-5", None),
         ("sonar-pro", Some("perplexity")),
         ("", None),
     ] {
@@ -177,6 +181,41 @@ fn a_models_own_rules_hold_where_they_were_seen_and_nowhere_else() {
 }
 
 #[test]
+fn how_a_model_thinks_follows_its_generation() {
+    const NONE: ReasoningForm = ReasoningForm::None;
+    const BUDGET: ReasoningForm = ReasoningForm::Budget;
+    const BOTH: ReasoningForm = ReasoningForm::Adaptive { budget: true, off: true };
+    const LEVELS: ReasoningForm = ReasoningForm::Adaptive { budget: false, off: true };
+    const ALWAYS: ReasoningForm = ReasoningForm::Adaptive { budget: false, off: false };
+    for (model, form, limit, sampling, anywhere) in [
+        ("claude-3-haiku-20240307", NONE, 4096, true, false),
+        ("claude-3-5-sonnet-latest", NONE, 8192, true, false),
+        ("claude-3-7-sonnet-20250219", BUDGET, 32_000, true, false),
+        ("claude-sonnet-4-0", BUDGET, 32_000, true, false),
+        ("claude-opus-4-20250514", BUDGET, 32_000, true, false),
+        ("claude-opus-4-1-20250805", BUDGET, 32_000, true, false),
+        ("claude-haiku-4-5", BUDGET, 32_000, true, false),
+        ("claude-sonnet-4-5-20250929", BUDGET, 32_000, true, false),
+        ("claude-opus-4-6", BOTH, 32_000, true, false),
+        ("claude-sonnet-4-6", BOTH, 32_000, true, false),
+        ("claude-opus-4-7", LEVELS, 32_000, false, false),
+        ("claude-opus-4-8", LEVELS, 32_000, false, true),
+        ("claude-sonnet-5", LEVELS, 32_000, false, false),
+        ("claude-fable-5", ALWAYS, 32_000, false, true),
+        ("claude-mythos-5", ALWAYS, 32_000, false, false),
+        ("something-else", BUDGET, 8192, true, false),
+    ] {
+        let quirks = find("anthropic").unwrap().quirks_for(model);
+        let found = (quirks.reasoning, quirks.max_output, quirks.has(Setting::Temperature));
+        assert_eq!(found, (form, limit, sampling), "{model}");
+        assert_eq!(quirks.system_role == SystemRole::System, anywhere, "{model}");
+    }
+    // Gateways have words of their own for the same models.
+    let routed = find("openrouter").unwrap().quirks_for("anthropic/claude-opus-4-7");
+    assert_eq!((routed.reasoning, routed.has(Setting::Temperature)), (ReasoningForm::Object, true));
+}
+
+#[test]
 fn the_environment_moves_a_row() {
     let env = |name: &str| (name == "OLLAMA_HOST").then(|| "10.0.0.7".to_owned());
     let provider = SpecProvider::from_env(find("ollama").unwrap(), &env);
@@ -197,8 +236,12 @@ fn a_key_and_a_name_make_a_client() {
     for row in ["openai", "deepseek", "openrouter", "vllm", "ollama"] {
         assert_eq!(create_simple(row, "sk-1", Some("x/y")).unwrap().id(), format!("{row}/x/y"));
     }
-    for (row, model) in [("openai", "gpt-5.4"), ("deepseek", "deepseek-chat"), ("gemini", "gemini-2.5-flash")]
-    {
+    for (row, model) in [
+        ("openai", "gpt-5.4"),
+        ("anthropic", "claude-sonnet-5"),
+        ("deepseek", "deepseek-chat"),
+        ("gemini", "gemini-2.5-flash"),
+    ] {
         assert_eq!(create_simple(row, "sk-1", None).unwrap().id(), format!("{row}/{model}"));
     }
     assert_eq!(create_simple("ollama", "", Some("qwen3:8b")).unwrap().id(), "ollama/qwen3:8b");
@@ -207,7 +250,7 @@ fn a_key_and_a_name_make_a_client() {
             "acme",
             "sk-1",
             None,
-            "there is no provider `acme`; there are openai, deepseek, gemini, mistral, xai, groq, cerebras, together, \
+            "there is no provider `acme`; there are openai, anthropic, deepseek, gemini, mistral, xai, groq, cerebras, together, \
              fireworks, deepinfra, perplexity, dashscope, moonshot, zhipu, zai, volcengine, qianfan, siliconflow, \
              openrouter, litellm, vllm, sglang, llamacpp, lmstudio, ollama, openai-compatible, mock",
         ),

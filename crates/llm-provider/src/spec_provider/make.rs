@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use llm_client::clock;
+use llm_client::dialect::AuthHeader;
 use llm_client::transport::Endpoint;
 use llm_client::{HttpClient, ModelClient};
 use llm_types::{Error, ErrorKind, Secret};
 
 use super::SpecProvider;
 use crate::catalogue;
+use crate::families;
 use crate::provider::{ModelConfig, Provider as _};
 use crate::spec::ProviderSpec;
 
@@ -96,9 +98,16 @@ impl SpecProvider {
             }
             _ => builder.keys(keys),
         };
-        if self.dialect == row.dialect {
-            builder = builder.quirks(row.quirks_at(address, model.wire()));
+        let mut quirks = if self.dialect == row.dialect {
+            row.quirks_at(address, model.wire())
+        } else {
+            families::adapted(self.dialect.default_quirks(), row, model.wire())
+        };
+        let is_bearer = |name: &str| self.keys.is_ambient() && row.bearer_env.contains(&name);
+        if model.keys.is_none() && self.keys.origin().is_some_and(is_bearer) {
+            quirks.auth = AuthHeader::Bearer;
         }
+        builder = builder.quirks(quirks);
         if model.name != model.wire() {
             builder = builder.name(&model.name);
         }

@@ -2,6 +2,7 @@
 #![cfg(test)]
 #![forbid(unsafe_code)]
 
+mod anthropic;
 mod endpoint;
 mod limits;
 mod models;

@@ -8,11 +8,11 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::stream::no_answer;
-use super::{errors, usage};
+use super::usage;
 use crate::dialect::body::Body;
-use crate::dialect::failure::Failure;
+use crate::dialect::error_body::{self, failure};
 use crate::dialect::json::{self, Few, Raw, Text, wire};
-use crate::dialect::{Encoded, WireTarget};
+use crate::dialect::{Encoded, ModelPage, WireTarget};
 
 wire! {
     /// A list, under one of its names.
@@ -44,7 +44,7 @@ pub(crate) fn encode_models(target: &WireTarget<'_>) -> Encoded {
 }
 
 /// Reads a list of models: under `data`, under `models`, or bare.
-pub(crate) fn decode_models(body: &[u8], target: &WireTarget<'_>) -> Result<Vec<ModelInfo>, Error> {
+pub(crate) fn decode_models(body: &[u8], target: &WireTarget<'_>) -> Result<ModelPage, Error> {
     let (text, _) = json::text(body);
     let mut scratch = String::new();
     let broken = |error| json::broken("the list of models", &error);
@@ -63,7 +63,7 @@ pub(crate) fn decode_models(body: &[u8], target: &WireTarget<'_>) -> Result<Vec<
         }
         items
     };
-    Ok(items.into_iter().filter_map(model).collect())
+    Ok(ModelPage { models: items.into_iter().filter_map(model).collect(), next: None })
 }
 
 fn model(raw: Raw<'_>) -> Option<ModelInfo> {
@@ -130,7 +130,7 @@ pub(crate) fn decode_embeddings(
     })?;
     if list.data.is_empty() {
         let failed =
-            list.error.some().is_some() || errors::parse(&text).is_some_and(|f| !f.message.is_empty());
+            list.error.some().is_some() || error_body::parse(&text).is_some_and(|f| !f.message.is_empty());
         return Err(if failed { failure(&text, target) } else { no_answer() });
     }
     let mut vectors: Vec<Option<Vec<f32>>> = vec![None; count];
@@ -155,11 +155,6 @@ pub(crate) fn decode_embeddings(
     let usage =
         usage::read(list.usage, target.quirks.usage, UsageSource::Reported).map(|reported| reported.usage);
     Ok(EmbeddingResponse { model: list.model.owned(), vectors, usage, ..EmbeddingResponse::default() })
-}
-
-fn failure(text: &str, target: &WireTarget<'_>) -> Error {
-    let failure = errors::parse(text).unwrap_or_else(|| Failure::from_page(text));
-    failure.into_error(http::StatusCode::OK, target)
 }
 
 /// A list of numbers, or its bytes (little-endian, four each) in base64.
@@ -281,7 +276,12 @@ mod tests {
     #[test]
     fn lists_of_models_have_many_shapes() {
         let ids = |body: &str| -> Vec<String> {
-            decode_models(body.as_bytes(), &TARGET).unwrap().into_iter().map(|model| model.id).collect()
+            decode_models(body.as_bytes(), &TARGET)
+                .unwrap()
+                .models
+                .into_iter()
+                .map(|model| model.id)
+                .collect()
         };
         for body in [
             r#"{"object":"list","data":[{"id":"a/b:c","object":"model"},{"id":"d"}]}"#,
@@ -293,7 +293,7 @@ mod tests {
         assert!(ids(r#"{"object":"list","data":[]}"#).is_empty());
         assert!(ids(r#"{"object":"list","data":null}"#).is_empty());
         let body = br#"{"data":[{"id":"m","object":"model","created":1790000000,"owned_by":"o","max_model_len":4096,"shutdown_date":null,"x":1.0}]}"#;
-        let model = decode_models(body, &TARGET).unwrap().remove(0);
+        let model = decode_models(body, &TARGET).unwrap().models.remove(0);
         assert_eq!((model.created, model.owned_by.as_deref()), (Some(1_790_000_000), Some("o")));
         assert_eq!(model.context_window, Some(4096));
         assert_eq!(

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::dialect::WireTarget;
 use crate::dialect::body::Body;
+use crate::dialect::ids::short_id;
 use crate::dialect::quirks::{
     BodyMember, EmptyContent, FileUrl, ImageUrl, Quirks, RefusalForm, ReplayField, ReplayWhen, Setting,
     SystemRole, ToolIds, Turns,
@@ -202,7 +203,7 @@ impl<'a> Builder<'a, '_> {
     fn id(&self, id: &'a str) -> Cow<'a, str> {
         let fits = id.len() == 9 && id.bytes().all(|b| b.is_ascii_alphanumeric());
         match self.quirks.tool_ids {
-            ToolIds::Nine if !fits => Cow::Owned(super::short_id(&[id.as_bytes()])),
+            ToolIds::Nine if !fits => Cow::Owned(short_id(&[id.as_bytes()])),
             ToolIds::Any | ToolIds::Nine => Cow::Borrowed(id),
         }
     }
@@ -233,7 +234,11 @@ impl<'a> Builder<'a, '_> {
 
     fn part(&self, at: usize, part: &'a Part) -> Result<SentPart<'a>, Error> {
         Ok(match part {
-            Part::Text { text, extra } => SentPart::Text(text, Some(extra).filter(|extra| !extra.is_empty())),
+            Part::Text { text, extra } => {
+                // Citations stand in texts of another format only, and are refused in this one.
+                let fits = !extra.is_empty() && extra.get("citations").is_none();
+                SentPart::Text(text, Some(extra).filter(|_| fits))
+            }
             Part::Refusal { text } => match self.quirks.refusal {
                 RefusalForm::Part => SentPart::Refusal(text),
                 RefusalForm::Text => SentPart::Text(text, None),

@@ -1,21 +1,21 @@
 //! From chunks to stream events; a whole answer goes the same way as one chunk, so that both give the same.
 
 mod choice;
-mod members;
 
 use std::borrow::Cow;
 
-use http::StatusCode;
 use llm_types::{Error, ErrorKind, Extra, FinishReason, StreamEvent, Usage, UsageSource, Warning};
 use serde_json::value::RawValue;
 
 use self::choice::{ChoiceState, Shared};
-use self::members::Members;
+use super::usage;
 use super::wire::{Answer, Choice};
-use super::{errors, usage};
+use crate::dialect::events::{cut, mended};
+use crate::dialect::ids::short_id;
 use crate::dialect::json::{self, Raw};
+use crate::dialect::members::Members;
 use crate::dialect::quirks::Quirks;
-use crate::dialect::{WireTarget, failure};
+use crate::dialect::{WireTarget, error_body};
 use crate::framing::SseFrame;
 
 /// What a stream may make us remember: it has no end that we could count on.
@@ -117,7 +117,7 @@ impl StreamState {
     /// Ends the stream after a clean end of the body.
     pub(crate) fn finish(mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.done && !self.is_complete() {
-            return Err(self.cut());
+            return Err(cut(self.content));
         }
         if self.choices.is_empty() {
             return Err(no_answer());
@@ -242,8 +242,7 @@ impl StreamState {
 
     fn note_repair(&mut self, out: &mut Vec<StreamEvent>) {
         if !std::mem::replace(&mut self.repaired, true) {
-            let message = "held characters that are not valid JSON or UTF-8; they were replaced";
-            self.aside(StreamEvent::Warning(Warning::new("answer", message)), out);
+            self.aside(mended(), out);
         }
     }
 
@@ -273,9 +272,7 @@ impl StreamState {
 
     /// The error that the server put into the stream.
     fn failure(&self, json: &str) -> Error {
-        errors::parse(json)
-            .unwrap_or_else(|| failure::Failure::from_page(json))
-            .into_error(StatusCode::OK, &self.target())
+        error_body::failure(json, &self.target())
     }
 
     /// Every choice that was begun has said why it stopped.
@@ -286,21 +283,12 @@ impl StreamState {
     /// Takes a last event that the end of the body cut: it costs nothing when the answer was whole before it.
     fn cut_event(&mut self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         if !self.is_complete() {
-            return Err(self.cut());
+            return Err(cut(self.content));
         }
         let warning =
             Warning::new("answer", "the stream was cut after the answer, and perhaps before its usage");
         self.aside(StreamEvent::Warning(warning), out);
         Ok(())
-    }
-
-    /// The error of a body that ended too early.
-    fn cut(&self) -> Error {
-        if self.content {
-            Error::new(ErrorKind::Truncated, "the stream ended before the answer was whole")
-        } else {
-            Error::new(ErrorKind::Connection, "the stream ended before any content came")
-        }
     }
 }
 
@@ -317,7 +305,7 @@ impl Head {
     /// An id for a call that has none: the same for the same answer, another for any other answer.
     fn call_id(&self, choice: u32, call: u32) -> String {
         let id = self.id.as_deref().unwrap_or_default();
-        format!("call_{}", super::short_id(&[id.as_bytes(), &choice.to_le_bytes(), &call.to_le_bytes()]))
+        format!("call_{}", short_id(&[id.as_bytes(), &choice.to_le_bytes(), &call.to_le_bytes()]))
     }
 }
 

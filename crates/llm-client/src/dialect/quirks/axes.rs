@@ -52,6 +52,15 @@ pub enum ReasoningForm {
         /// The member that limits the tokens to think with.
         budget: Option<&'static str>,
     },
+    /// `thinking: {"type": "enabled", "budget_tokens": N}`; a level is sent as the budget that stands for it.
+    Budget,
+    /// `thinking: {"type": "adaptive"}`, levels as `output_config.effort`.
+    Adaptive {
+        /// A budget is understood too.
+        budget: bool,
+        /// It can be switched off.
+        off: bool,
+    },
 }
 
 /// A member inside an object of the body, with the value it has to have.
@@ -109,6 +118,8 @@ pub enum SystemRole {
     Developer,
     /// Neither: instructions go to the user role.
     User,
+    /// Neither: instructions stand before the conversation. Those from the middle of it are moved there, with a warning.
+    First,
 }
 
 /// What can be asked of the answer's form.

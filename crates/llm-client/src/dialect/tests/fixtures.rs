@@ -50,13 +50,9 @@ fn read(name: &str, target: &WireTarget<'_>) -> String {
 
 #[test]
 fn streams_give_the_same_events_at_every_cut() {
-    for (name, text) in ALL.iter().filter(|(name, _)| name.ends_with(".sse")) {
-        let body = text.as_bytes();
-        let whole = outcome([body]);
-        assert_eq!(outcome(body.chunks(1)), whole, "{name} byte by byte");
-        for cut in 0..=body.len() {
-            let (start, end) = body.split_at(cut);
-            assert_eq!(outcome([start, end]), whole, "{name} cut at {cut}");
+    for Spoken { dialect, target, bodies } in SPOKEN {
+        for (name, text) in bodies.iter().filter(|(name, _)| name.ends_with(".sse")) {
+            reads_the_same_at_every_cut(*dialect, target, name, text.as_bytes(), usize::MAX);
         }
     }
 }
@@ -83,13 +79,7 @@ fn streams_of_vendors_give_the_same_events_at_every_cut() {
     let streams = of_vendors();
     assert!(streams.len() > 10, "{}", streams.len());
     for (name, text) in &streams {
-        let body = text.as_bytes();
-        let whole = outcome([body]);
-        assert_eq!(outcome(body.chunks(1)), whole, "{name} byte by byte");
-        for cut in 0..=body.len() {
-            let (start, end) = body.split_at(cut);
-            assert_eq!(outcome([start, end]), whole, "{name} cut at {cut}");
-        }
+        reads_the_same_at_every_cut(DIALECT, &TARGET, name, text.as_bytes(), usize::MAX);
     }
 }
 

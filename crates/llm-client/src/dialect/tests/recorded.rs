@@ -7,16 +7,20 @@ use llm_types::{Extra, FinishReason};
 
 use super::*;
 
-struct Recorded {
-    name: String,
-    model: String,
-    streamed: bool,
-    status: u16,
-    body: Vec<u8>,
+pub(super) struct Recorded {
+    pub(super) name: String,
+    pub(super) model: String,
+    pub(super) streamed: bool,
+    pub(super) status: u16,
+    pub(super) body: Vec<u8>,
 }
 
-/// The recorded bodies of this dialect; none where the variable is not set.
 fn recorded() -> Vec<Recorded> {
+    recorded_in("openai-chat/")
+}
+
+/// The recorded bodies below a folder; none where the variable is not set.
+pub(super) fn recorded_in(dialect: &str) -> Vec<Recorded> {
     let Ok(folder) = std::env::var("LLM_TEST_DATA") else {
         println!("skipped: LLM_TEST_DATA is not set");
         return Vec::new();
@@ -26,7 +30,7 @@ fn recorded() -> Vec<Recorded> {
     let rows = index.lines().filter_map(|line| {
         let mut row = Extra::parse(line).unwrap();
         let file: String = row.take_as("file").unwrap().unwrap();
-        let name = file.strip_prefix("openai-chat/")?.to_owned();
+        let name = file.strip_prefix(dialect)?.to_owned();
         Some(Recorded {
             name,
             model: row.take_as("model").unwrap().unwrap_or_default(),
@@ -41,15 +45,9 @@ fn recorded() -> Vec<Recorded> {
 #[test]
 fn recorded_streams_give_the_same_events_at_every_cut() {
     for Recorded { name, body, .. } in recorded().into_iter().filter(|row| row.streamed) {
-        let whole = outcome([body.as_slice()]);
-        assert_eq!(outcome(body.chunks(1)), whole, "{name} byte by byte");
         // Every cut of the short ones; of the long ones some two hundred.
-        let stride = (body.len() / 200).max(1);
-        let stride = if body.len() < 2500 { 1 } else { stride };
-        for cut in (0..=body.len()).step_by(stride) {
-            let (start, end) = body.split_at(cut);
-            assert_eq!(outcome([start, end]), whole, "{name} cut at {cut}");
-        }
+        let most = if body.len() < 2500 { usize::MAX } else { 200 };
+        reads_the_same_at_every_cut(DIALECT, &TARGET, &name, &body, most);
     }
 }
 

@@ -2,30 +2,37 @@
 
 use proptest::prelude::*;
 
-use super::fixtures::ALL;
 use super::*;
 
-/// Reads bytes in every way there is.
+/// Reads bytes in every way there is, in every format.
 fn read_all_ways(bytes: &[u8]) {
-    let _ = stream([bytes], &TARGET);
     let compatible = WireTarget { quirks: &Quirks::COMPATIBLE, ..TARGET };
     let _ = stream(bytes.chunks(7), &compatible);
-    let _ = DIALECT.decode_chat(bytes, &TARGET);
-    let _ = DIALECT.decode_models(bytes, &TARGET);
-    let _ = DIALECT.decode_embeddings(bytes, 1, &TARGET);
-    for status in [200, 400, 404, 429, 503] {
-        let status = StatusCode::from_u16(status).unwrap();
-        let error = DIALECT.classify(status, &HeaderMap::new(), bytes, &TARGET, Hints::default());
-        assert!(error.message().len() <= 512);
+    for Spoken { dialect, target, .. } in SPOKEN {
+        let _ = stream_in(*dialect, [bytes], target);
+        let _ = dialect.decode_chat(bytes, target);
+        let _ = dialect.decode_models(bytes, target);
+        let _ = dialect.decode_embeddings(bytes, 1, target);
+        let _ = dialect.decode_count(bytes, target);
+        for status in [200, 400, 404, 429, 503] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let error = dialect.classify(status, &HeaderMap::new(), bytes, target, Hints::default());
+            assert!(error.message().len() <= 512);
+        }
     }
 }
 
-/// A fixture with some of its bytes changed, doubled or cut out.
-fn mutated() -> impl Strategy<Value = Vec<u8>> {
+/// A format, and a fixture of it with some of its bytes changed, doubled or cut out.
+fn mutated() -> impl Strategy<Value = (usize, Vec<u8>)> {
     let change = (any::<proptest::sample::Index>(), any::<u8>(), 0..4_u8);
     let changes = proptest::collection::vec(change, 1..8);
-    (0..ALL.len(), changes).prop_map(|(fixture, changes)| {
-        let mut bytes = ALL[fixture].1.as_bytes().to_vec();
+    let places: Vec<(usize, usize)> = SPOKEN
+        .iter()
+        .enumerate()
+        .flat_map(|(at, spoken)| (0..spoken.bodies.len()).map(move |body| (at, body)))
+        .collect();
+    (proptest::sample::select(places), changes).prop_map(|((at, body), changes)| {
+        let mut bytes = SPOKEN[at].bodies[body].1.as_bytes().to_vec();
         for (at, byte, how) in changes {
             let at = at.index(bytes.len());
             match how {
@@ -41,7 +48,7 @@ fn mutated() -> impl Strategy<Value = Vec<u8>> {
                 }
             }
         }
-        bytes
+        (at, bytes)
     })
 }
 
@@ -55,7 +62,7 @@ proptest! {
 
     #[test]
     fn mutated_bodies_do_not_panic_and_read_the_same_at_any_cut(
-        bytes in mutated(),
+        (at, bytes) in mutated(),
         cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
     ) {
         read_all_ways(&bytes);
@@ -69,7 +76,9 @@ proptest! {
         }
         // Line ends inside of bare JSON are white space, so that only positions in messages can differ.
         let place = |text: String| text.split("(line").next().unwrap_or_default().to_owned();
-        prop_assert_eq!(place(outcome(pieces)), place(outcome([bytes.as_slice()])));
+        let Spoken { dialect, target, .. } = &SPOKEN[at];
+        let whole = outcome_in(*dialect, [bytes.as_slice()], target);
+        prop_assert_eq!(place(outcome_in(*dialect, pieces, target)), place(whole));
     }
 
     #[test]
@@ -80,11 +89,14 @@ proptest! {
                     Just("id"), Just("choices"), Just("delta"), Just("message"), Just("content"), Just("tool_calls"),
                     Just("function"), Just("index"), Just("usage"), Just("error"), Just("finish_reason"), Just("code"),
                     Just("reasoning_details"), Just("logprobs"), Just("created"), Just("prompt_tokens"), Just("data"),
+                    Just("type"), Just("content_block"), Just("stop_reason"), Just("input"), Just("citations"), Just("text"),
                 ],
                 prop_oneof![
                     Just("null"), Just("1"), Just("-1"), Just("1e400"), Just("\"x\""), Just("[]"), Just("{}"), Just("true"),
                     Just("[null]"), Just("[[]]"), Just("[{}]"), Just("\"\\ud800\""), Just("[{\"index\":null}]"),
-                    Just("{\"error\":{}}"), Just("[{\"delta\":{\"content\":\"a\",\"tool_calls\":[{}]},\"finish_reason\":\"stop\"}]"),
+                    Just("{\"error\":{}}"), Just("\"message_start\""), Just("\"content_block_start\""),
+                    Just("\"content_block_delta\""), Just("\"message_delta\""), Just("{\"type\":\"tool_use\"}"),
+                    Just("{\"type\":\"text\",\"text\":\"a\"}"), Just("{\"type\":\"text_delta\",\"text\":\"a\"}"), Just("[{\"delta\":{\"content\":\"a\",\"tool_calls\":[{}]},\"finish_reason\":\"stop\"}]"),
                 ],
             ),
             0..6,

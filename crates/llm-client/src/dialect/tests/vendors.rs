@@ -331,7 +331,7 @@ fn failed_calls_are_what_the_table_says() {
 #[test]
 fn deployments_have_their_own_address_and_header() {
     let given = Endpoint::parse("https://res.openai.azure.com/openai").unwrap();
-    let base = given.with_path(DIALECT.base_path(given.path(), &AZURE)).unwrap();
+    let base = given.with_path(&DIALECT.base_path(given.path(), &AZURE)).unwrap();
     let encoded = DIALECT.encode_chat(&ChatRequest::user("hi"), &target(&AZURE), false).unwrap();
     assert_eq!(
         base.join(&encoded.path, encoded.query.as_deref().unwrap()).unwrap().to_string(),

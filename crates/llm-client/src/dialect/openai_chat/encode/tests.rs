@@ -499,7 +499,7 @@ fn ids_are_mapped_the_same_way_for_a_call_and_its_result() {
         Message::tool(ToolResult::text("FI5qQGzDE", "8")),
     ];
     let json = messages(list, &quirks);
-    let id = crate::dialect::openai_chat::short_id(&[b"call_0"]);
+    let id = crate::dialect::ids::short_id(&[b"call_0"]);
     assert!(id.len() == 9 && id.bytes().all(|b| b.is_ascii_alphanumeric()), "{id}");
     assert_eq!(json.matches(&format!("\"{id}\"")).count(), 2, "{json}");
     assert_eq!(json.matches("\"FI5qQGzDE\"").count(), 2);

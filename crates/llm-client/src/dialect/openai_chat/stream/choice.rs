@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use llm_types::{Extra, FinishReason, Reasoning, StreamEvent, Warning};
+use llm_types::{Extra, FinishReason, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::Head;
-use super::members::{Lists, Members};
+use crate::dialect::events::only_reasoning;
 use crate::dialect::json::{Few, Raw, Rest, Text};
+use crate::dialect::members::{Lists, Members};
 use crate::dialect::openai_chat::wire::{Audio, Call, Choice, Content, ContentPart, Detail, Function, Said};
 use crate::dialect::quirks::Quirks;
 use crate::dialect::think_tags::{Piece, Splitter};
@@ -136,9 +137,7 @@ impl ChoiceState {
         self.end_parts(head, out);
         self.look(out.get(from..).unwrap_or_default());
         if self.thought && !self.answered && self.calls.is_empty() && self.sound.is_none() {
-            // Reasoning is no answer, and is never taken for one.
-            let about = if choice == 0 { "answer".to_owned() } else { format!("choices[{choice}]") };
-            out.push(StreamEvent::Warning(Warning::new(about, "holds only reasoning; its text is empty")));
+            out.push(only_reasoning(choice));
         }
         for (name, value) in std::mem::take(&mut self.lists).join() {
             out.push(StreamEvent::Extra { choice: Some(choice), name, value });

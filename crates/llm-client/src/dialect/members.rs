@@ -8,7 +8,7 @@ const MOST: usize = 256;
 
 /// The members of one object over the chunks of a stream.
 #[derive(Debug, Default)]
-pub(super) struct Members(Vec<Member>);
+pub(crate) struct Members(Vec<Member>);
 
 #[derive(Debug)]
 struct Member {
@@ -20,14 +20,14 @@ struct Member {
 }
 
 impl Members {
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|member| member.name == name)
     }
 
     /// The value to give on; `None` when it was given before.
     ///
     /// Objects grow, because a gateway says more of itself later; anything else is replaced.
-    pub(super) fn take(&mut self, name: &str, raw: &RawValue) -> Option<Box<RawValue>> {
+    pub(crate) fn take(&mut self, name: &str, raw: &RawValue) -> Option<Box<RawValue>> {
         let Some(member) = self.0.iter_mut().find(|member| member.name == name) else {
             if self.0.len() < MOST {
                 self.0.push(Member { name: name.to_owned(), sent: raw.get().to_owned(), grown: None });
@@ -49,14 +49,14 @@ impl Members {
 
 /// Lists that come in pieces, given on whole at the end.
 #[derive(Debug, Default)]
-pub(super) struct Lists {
+pub(crate) struct Lists {
     lists: Vec<(String, Vec<Box<RawValue>>)>,
     bytes: usize,
 }
 
 impl Lists {
     /// Takes a piece, which is a list itself. Empty ones are placeholders.
-    pub(super) fn take(&mut self, name: &str, list: &RawValue) {
+    pub(crate) fn take(&mut self, name: &str, list: &RawValue) {
         if list.get().trim_matches(['[', ']', ' ']).is_empty() {
             return;
         }
@@ -64,7 +64,7 @@ impl Lists {
     }
 
     /// Takes one item.
-    pub(super) fn take_item(&mut self, name: &str, item: &RawValue) {
+    pub(crate) fn take_item(&mut self, name: &str, item: &RawValue) {
         if let Ok(list) = RawValue::from_string(format!("[{}]", item.get())) {
             self.add(name, list);
         }
@@ -79,12 +79,12 @@ impl Lists {
     }
 
     /// The size of all that was taken.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// The lists, each joined; one that came whole is as it was sent.
-    pub(super) fn join(self) -> impl Iterator<Item = (String, Box<RawValue>)> {
+    pub(crate) fn join(self) -> impl Iterator<Item = (String, Box<RawValue>)> {
         self.lists.into_iter().filter_map(|(name, mut lists)| {
             if lists.len() == 1 {
                 return Some((name, lists.pop()?));

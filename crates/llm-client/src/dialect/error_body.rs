@@ -1,11 +1,11 @@
-//! Failures, in the many shapes of servers that speak this dialect.
+//! Failures as JSON, in the many shapes that servers and gateways give them.
 
 use http::{HeaderMap, StatusCode};
 use llm_types::Error;
 
-use crate::dialect::failure::{self, Failure};
-use crate::dialect::json::{self, Few, Raw, Text, wire};
-use crate::dialect::{Hints, WireTarget};
+use super::failure::{self, Failure};
+use super::json::{self, Few, Raw, Text, wire};
+use super::{Hints, WireTarget};
 
 wire! {
     /// An error, or what holds one. Members that may repeat the prompt or the answer are not read.
@@ -21,6 +21,7 @@ wire! {
         status_code: Text<'a> = "status_code",
         raw_status_code: Text<'a> = "raw_status_code",
         param: Text<'a> = "param",
+        details: Raw<'a> = "details",
         inner: Inner<'a> = "innererror",
         loc: Few<Text<'a>, 1> = "loc",
         request_id: Text<'a> = "request_id",
@@ -29,6 +30,11 @@ wire! {
     /// The cause of an error.
     struct Inner {
         code: Text<'a> = "code",
+    }
+
+    /// More of an error, in words of the server's own.
+    struct Details {
+        error_code: Text<'a> = "error_code",
     }
 }
 
@@ -43,6 +49,11 @@ pub(crate) fn classify(
     let (text, _) = json::text(body);
     let failure = parse(&text).unwrap_or_else(|| Failure::from_page(&text));
     failure::with_head(failure.into_error(status, target), headers, target.quirks, hints)
+}
+
+/// The error of a body that came under a good status.
+pub(crate) fn failure(text: &str, target: &WireTarget<'_>) -> Error {
+    parse(text).unwrap_or_else(|| Failure::from_page(text)).into_error(StatusCode::OK, target)
 }
 
 /// Reads a failure from JSON of any known shape; `None` for what is no JSON.
@@ -98,6 +109,10 @@ fn read_object(body: Body<'_>, failure: &mut Failure, depth: u8) {
     let number =
         statuses.into_iter().find_map(|text| text.as_str().parse().ok().filter(|n| (400..600).contains(n)));
     failure.status = failure.status.or(number);
+    let mut scratch = String::new();
+    if let Some(details) = body.details.read::<Details<'_>>(&mut scratch, &mut false) {
+        failure.code(details.error_code.as_str());
+    }
     failure.code(body.code.as_str());
     failure.code(body.inner.code.as_str());
     failure.code(body.kind.as_str());

@@ -1,0 +1,43 @@
+//! Whole bodies: the answer to a plain call, or to a streamed one that came in one piece.
+
+use llm_types::{ChatResponse, Error, StreamEvent};
+
+use super::stream::{StreamState, is_there, no_answer};
+use super::wire::Message;
+use crate::dialect::{WireTarget, error_body, json, whole};
+
+/// Reads the body of a 200.
+///
+/// # Errors
+/// The server's own error, where the body holds one; [`Protocol`](llm_types::ErrorKind::Protocol) where it holds no
+/// answer.
+pub(crate) fn decode(body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
+    whole::response(|out| decode_events(body, target, out))
+}
+
+/// [`decode`], as the events of a stream. Events that were given before an error are true.
+pub(crate) fn decode_events(
+    body: &[u8],
+    target: &WireTarget<'_>,
+    out: &mut Vec<StreamEvent>,
+) -> Result<(), Error> {
+    let Some((text, replaced)) = whole::object(body, target)? else {
+        let mut state = StreamState::new(target);
+        whole::frames(body, |frame| state.step(frame, out))?;
+        return state.finish(out);
+    };
+    let mut scratch = String::new();
+    let (message, repaired) =
+        json::parse::<Message<'_>>(&text, &mut scratch).map_err(|error| json::broken("the body", &error))?;
+    if message.kind.as_str() == "error" || is_there(message.error) {
+        return Err(error_body::failure(&text, target));
+    }
+    if message.content.some().is_none() && message.stop_reason.as_str().is_empty() {
+        // Gateways have shapes of their own for errors.
+        let failure = error_body::parse(&text).filter(|failure| !failure.message.is_empty());
+        return Err(
+            failure.map_or_else(no_answer, |failure| failure.into_error(http::StatusCode::OK, target))
+        );
+    }
+    StreamState::new(target).whole(message, replaced || repaired, out)
+}

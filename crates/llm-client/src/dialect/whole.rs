@@ -1,0 +1,74 @@
+//! Bodies that came in one piece: what every format does with them alike.
+
+use std::borrow::Cow;
+
+use llm_types::{ChatResponse, Collector, Error, ErrorKind, StreamEvent};
+
+use super::failure::{Failure, excerpt};
+use super::{WireTarget, error_body, json};
+use crate::framing::{SseDecoder, SseFrame};
+
+/// The text of a body that is a JSON object, and whether bytes in it were replaced. `None`: the body is a stream all the
+/// same; some gateways stream whatever they were asked for.
+///
+/// # Errors
+/// The failure that a body of another shape tells of; [`ErrorKind::Protocol`] for one that is no JSON.
+pub(crate) fn object<'a>(
+    body: &'a [u8],
+    target: &WireTarget<'_>,
+) -> Result<Option<(Cow<'a, str>, bool)>, Error> {
+    let (text, replaced) = json::text(body);
+    match text.as_bytes().first() {
+        Some(b'{') => Ok(Some((text, replaced))),
+        Some(b'[' | b'"') => Err(error_body::failure(&text, target)),
+        Some(_) if is_stream(&text) => Ok(None),
+        _ => Err(not_json(&text)),
+    }
+}
+
+/// The answer that a reader's events add up to. What came before an error is paid for: it is the error's partial answer.
+pub(crate) fn response(
+    read: impl FnOnce(&mut Vec<StreamEvent>) -> Result<(), Error>,
+) -> Result<ChatResponse, Error> {
+    let mut events = Vec::new();
+    let result = read(&mut events);
+    let mut collector = Collector::new();
+    events.into_iter().for_each(|event| collector.push(event));
+    let response = collector.finish();
+    match result {
+        Ok(()) => Ok(response),
+        Err(error) if response.choices.is_empty() => Err(error),
+        Err(error) => Err(error.with_partial(response)),
+    }
+}
+
+fn is_stream(text: &str) -> bool {
+    ["data:", "event:", ":", "id:", "retry:"].iter().any(|start| text.starts_with(start))
+}
+
+/// Gives the frames of a stream that came whole. The body was bounded when it was read.
+pub(crate) fn frames(
+    body: &[u8],
+    mut step: impl FnMut(SseFrame<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut decoder = SseDecoder::new(u64::MAX);
+    let mut frames = decoder.feed(body);
+    while let Some(frame) = frames.next()? {
+        step(frame)?;
+    }
+    match decoder.finish()? {
+        Some(frame) => step(frame),
+        None => Ok(()),
+    }
+}
+
+/// The error of a body that is neither JSON nor a stream. A text may be an answer, and answers do not stand in errors; the
+/// title of a page does.
+fn not_json(text: &str) -> Error {
+    if text.is_empty() {
+        return Error::new(ErrorKind::Protocol, "the body is empty");
+    }
+    let page = text.starts_with('<').then(|| Failure::from_page(text).message);
+    let what = page.unwrap_or_else(|| "a text".to_owned());
+    Error::new(ErrorKind::Protocol, format!("the body is not JSON but {}", excerpt(&what)))
+}
