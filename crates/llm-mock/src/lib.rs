@@ -48,6 +48,7 @@ mod fault;
 mod gemini;
 mod http1;
 mod http2;
+mod invented;
 mod json;
 mod limits;
 mod log;
@@ -57,11 +58,9 @@ mod script;
 mod script_file;
 mod server;
 mod shared;
-mod signature;
 mod speech;
 mod target;
 mod text;
-mod vectors;
 
 pub use crate::{
     config::MockConfig,

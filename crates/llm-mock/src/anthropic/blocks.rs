@@ -7,8 +7,8 @@ use serde_json::value::RawValue;
 
 use super::{errors::Problem, request::text_of};
 use crate::{
+    invented::fits,
     json::{OneOrMany, Text},
-    signature::fits,
     text::tokens,
 };
 
@@ -261,7 +261,7 @@ fn result_text<'a>(content: Option<&'a RawValue>, place: &str) -> Result<Cow<'a,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::sign;
+    use crate::invented::sign;
 
     fn read_all(messages: &str, second: bool) -> Result<(String, u64), String> {
         let parsed: Vec<RawMessage<'_>> = serde_json::from_str(messages).unwrap();

@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::request::MessagesCall;
 use crate::{
+    invented::sign,
     script::{ToolCall, UsageField},
-    signature::sign,
     speech::{End, Speech},
     text::{Pieces, push_arguments, push_json, push_number, push_or_null},
 };

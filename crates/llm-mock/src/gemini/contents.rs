@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::errors::Problem;
-use crate::{json::Text, signature::fits, text::tokens};
+use crate::{invented::fits, json::Text, text::tokens};
 
 #[derive(Deserialize)]
 pub(super) struct RawContent<'a> {
@@ -223,7 +223,7 @@ fn signature_missing(signature: Option<&Text<'_>>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::sign;
+    use crate::invented::sign;
 
     fn read_all(contents: &str, signed: bool) -> Result<(String, u64), String> {
         let parsed: Vec<RawContent<'_>> = serde_json::from_str(contents).unwrap();

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     answer::Answer,
+    invented::{DIMENSIONS, MOST_DIMENSIONS, MOST_INPUTS, vector},
     json::Text,
     text::{fingerprint, push_number, tokens},
-    vectors::{DIMENSIONS, MOST_DIMENSIONS, MOST_INPUTS, vector},
 };
 
 #[derive(Deserialize)]

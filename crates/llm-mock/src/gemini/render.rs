@@ -2,8 +2,8 @@
 
 use super::request::GenerateCall;
 use crate::{
+    invented::sign,
     script::{ToolCall, UsageField},
-    signature::sign,
     speech::{End, Speech},
     text::{Pieces, push_arguments, push_json, push_number, tokens},
 };

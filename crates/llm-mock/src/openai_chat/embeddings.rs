@@ -11,9 +11,9 @@ use serde::{
 use super::errors::Problem;
 use crate::{
     answer::Answer,
+    invented::{DIMENSIONS, MOST_DIMENSIONS, MOST_INPUTS, vector},
     json::{OneOrMany, Text},
     text::{fingerprint, push_json, push_number, tokens},
-    vectors::{DIMENSIONS, MOST_DIMENSIONS, MOST_INPUTS, vector},
 };
 
 #[derive(Deserialize)]
