@@ -3,7 +3,7 @@
 //! Everything that decides takes `now` and a random number as arguments, so that it can be tested against a written
 //! table. Time is tokio's, which tests can pause.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 pub use tokio::time::Instant;
 
@@ -29,4 +29,10 @@ pub fn random() -> f64 {
 pub fn after(now: Instant, wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
     now.checked_add(wait).unwrap_or_else(|| now + FAR)
+}
+
+/// Seconds since 1970 by the wall clock, for what others check against theirs.
+#[must_use]
+pub fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

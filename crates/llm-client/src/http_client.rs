@@ -248,7 +248,7 @@ impl Inner {
         let uri = match &call.url {
             Some(url) => {
                 let endpoint = Endpoint::parse(url)?;
-                if self.lanes.pool().is_some() {
+                if self.lanes.pool().is_some() || self.site.tokens.is_some() {
                     check_key_over_plain_http(&endpoint, self.settings.allow_http)?;
                 }
                 endpoint.join("", "")?

@@ -42,6 +42,8 @@ pub mod framing;
 #[cfg(feature = "http")]
 mod http_client;
 #[cfg(feature = "http")]
+pub mod login;
+#[cfg(feature = "http")]
 pub mod transport;
 
 #[cfg(feature = "http")]

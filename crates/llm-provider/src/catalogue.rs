@@ -76,6 +76,7 @@ pub(crate) const COMPATIBLE: ProviderSpec = ProviderSpec {
     key_env: &[],
     bearer_env: &[],
     key_required: false,
+    sign_in: None,
     hosts: &[],
     dialect: Dialect::OpenAiChat,
     quirks: Quirks::COMPATIBLE,

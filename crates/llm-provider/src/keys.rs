@@ -36,6 +36,15 @@ impl KeySupply {
         Self { ambient: true, ..Self::lazy(name, move || Ok(vec![key.clone()?])) }
     }
 
+    /// Says where the keys come from besides, for whoever asks: these variables hold others.
+    #[must_use]
+    pub fn before(self, others: &[&str]) -> Self {
+        let Some(origin) = self.origin.clone().filter(|_| !others.is_empty()) else { return self };
+        let verb = if others.len() == 1 { "holds" } else { "hold" };
+        let told = format!("{origin}, which goes before {}: that {verb} another", others.join(" and "));
+        Self { identity: self.identity.or(Some(origin)), origin: Some(told), ..self }
+    }
+
     /// Keys that are read, or found to be missing, when a client is made.
     pub fn lazy(
         origin: impl Into<String>,

@@ -1,6 +1,7 @@
 //! What is known about a vendor before anything is sent: one row of the catalogue.
 
 use llm_client::dialect::{Dialect, Quirks};
+use llm_client::login::GrantAddresses;
 use llm_client::transport::Endpoint;
 use llm_types::Capabilities;
 
@@ -40,8 +41,11 @@ pub struct ProviderSpec {
     pub bearer_env: &'static [&'static str],
     /// Whether its own hosts answer nothing without a key.
     pub key_required: bool,
+    /// Where an account signs in that goes without a key. With feature `vertex` its tokens are sent to the vendor's own
+    /// hosts.
+    pub sign_in: Option<SignIn>,
     /// The vendor's own hosts: its key may be sent there, and an address there is known to be its. `.x.y` stands for every
-    /// host below `x.y`, `:1234` for a port that tells the kind of server but not whose it is.
+    /// host below `x.y`, `-x.y` for every name before it, `:1234` for a port that tells the kind of server but not whose it is.
     pub hosts: &'static [&'static str],
     /// The format on the wire.
     pub dialect: Dialect,
@@ -55,6 +59,19 @@ pub struct ProviderSpec {
     pub default_model: Option<&'static str>,
     /// What is known of all its models.
     pub capabilities: Capabilities,
+}
+
+/// How an account signs in: what is found on a machine where somebody has, and where tokens are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// The environment variable that names the credentials file.
+    pub file_env: &'static str,
+    /// Where it lies below the user's home.
+    pub home_file: &'static str,
+    /// Where it lies below `APPDATA`, on Windows.
+    pub app_data_file: &'static str,
+    /// Where tokens are asked for.
+    pub addresses: GrantAddresses,
 }
 
 /// An environment variable that says where a server is.
@@ -71,6 +88,21 @@ pub enum AddressVariable {
         /// The path where none is given.
         path: &'static str,
     },
+    /// It holds a project; another holds the place where it is run.
+    Project {
+        /// The project's variable.
+        name: &'static str,
+        /// The place's variable.
+        place: &'static str,
+        /// The place where none is given.
+        usual: &'static str,
+        /// The hosts of places that have one of their own.
+        hosts: &'static [(&'static str, &'static str)],
+        /// What follows the name of any other place.
+        host: &'static str,
+        /// The path; `{project}` and `{place}` stand for what they say.
+        path: &'static str,
+    },
 }
 
 impl AddressVariable {
@@ -78,7 +110,7 @@ impl AddressVariable {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Url(name) | Self::Host { name, .. } => name,
+            Self::Url(name) | Self::Host { name, .. } | Self::Project { name, .. } => name,
         }
     }
 
@@ -121,7 +153,7 @@ impl ProviderSpec {
     #[must_use]
     pub fn owns(&self, address: &Endpoint) -> bool {
         let host = address.host();
-        let below = |pattern: &str| pattern.starts_with('.') && host.ends_with(pattern);
+        let below = |pattern: &str| pattern.starts_with(['.', '-']) && host.ends_with(pattern);
         address.is_https()
             && address.port() == 443
             && self.hosts.iter().any(|pattern| *pattern == host || below(pattern))
@@ -176,7 +208,28 @@ impl ProviderSpec {
     pub fn address_from(&self, env: &dyn Fn(&str) -> Option<String>) -> Option<(&'static str, String)> {
         let variable = self.address_env?;
         let text = env(variable.name()).filter(|text| !text.trim().is_empty())?;
-        Some((variable.name(), variable.base_url(text.trim())))
+        let url = match variable {
+            AddressVariable::Project { place, usual, hosts, host, path, .. } => {
+                let place =
+                    env(place).filter(|text| !text.trim().is_empty()).unwrap_or_else(|| usual.to_owned());
+                let place = place.trim();
+                let own = hosts.iter().find(|(known, _)| *known == place).map(|(_, host)| (*host).to_owned());
+                let host = own.unwrap_or_else(|| format!("{place}{host}"));
+                let path = path.replace("{project}", text.trim()).replace("{place}", place);
+                format!("https://{host}{path}")
+            }
+            _ => variable.base_url(text.trim()),
+        };
+        Some((variable.name(), url))
+    }
+
+    /// The key variables that are set besides the one that counts, and hold another key.
+    #[must_use]
+    pub fn other_keys(&self, env: &dyn Fn(&str) -> Option<String>) -> Vec<&'static str> {
+        let Some((used, key)) = self.key_from(env) else { return Vec::new() };
+        let differs =
+            |name: &&str| *name != used && env(name).is_some_and(|text| !text.is_empty() && text != key);
+        self.key_env.iter().copied().filter(differs).collect()
     }
 
     /// The first of its key variables that is set, with its text.
@@ -241,5 +294,8 @@ mod tests {
         assert_eq!(spec.key_from(&env(&[("B", "2"), ("A", "1")])), Some(("A", "1".into())));
         assert_eq!(spec.key_from(&env(&[("A", ""), ("B", "2")])), Some(("B", "2".into())));
         assert_eq!(spec.key_from(&env(&[])), None);
+        assert_eq!(spec.other_keys(&env(&[("B", "2"), ("A", "1")])), ["B"]);
+        assert!(spec.other_keys(&env(&[("B", "1"), ("A", "1")])).is_empty());
+        assert!(spec.other_keys(&env(&[("B", "2")])).is_empty());
     }
 }

@@ -13,6 +13,7 @@ use crate::clients::Clients;
 use crate::keys::KeySupply;
 use crate::provider::{ModelConfig, Provider};
 use crate::shared::Shared;
+use crate::signed_in::SignedIn;
 use crate::spec::ProviderSpec;
 
 mod make;
@@ -36,6 +37,7 @@ pub struct SpecProvider {
     address_variable: Option<&'static str>,
     dialect: Dialect,
     keys: KeySupply,
+    signed_in: Arc<SignedIn>,
     settings: Settings,
     models: Vec<ModelConfig>,
     key_advice: Option<String>,
@@ -56,6 +58,7 @@ impl SpecProvider {
             address_variable: None,
             dialect: spec.dialect,
             keys: KeySupply::none(),
+            signed_in: Arc::new(SignedIn::of_process(spec)),
             settings: Settings::default(),
             models: Vec::new(),
             key_advice: None,
@@ -152,14 +155,29 @@ impl SpecProvider {
     /// client is made.
     #[must_use]
     pub fn from_env(spec: &'static ProviderSpec, env: &dyn Fn(&str) -> Option<String>) -> Self {
-        let mut provider = Self::new(spec).with_shared(Arc::new(Shared::new(env)));
+        let mut provider = Self::new(spec).with_shared(Arc::new(Shared::new(env))).with_sign_in_from(env);
         if let Some((variable, url)) = spec.address_from(env) {
             provider = provider.with_base_url_of(variable, url);
         }
         if let Some((name, text)) = spec.key_from(env) {
-            provider.keys = KeySupply::from_variable(name, text);
+            provider.keys = KeySupply::from_variable(name, text).before(&spec.other_keys(env));
         }
         provider
+    }
+
+    /// The account that this environment tells of, in place of the process's own, for a row that wants one. Nothing is read before a client is made.
+    #[must_use]
+    pub fn with_sign_in_from(self, env: &dyn Fn(&str) -> Option<String>) -> Self {
+        let Some(sign_in) = &self.spec.sign_in else { return self };
+        let signed_in = Arc::new(SignedIn::from_env(sign_in, env));
+        Self { signed_in, ..self.anew() }
+    }
+
+    /// The credentials file of an account, for a row that wants one. Its tokens go to this provider's address, whichever
+    /// that is.
+    #[must_use]
+    pub fn with_credentials(self, file: impl Into<std::path::PathBuf>) -> Self {
+        Self { signed_in: Arc::new(SignedIn::from_file(file.into())), ..self.anew() }
     }
 
     /// Another name than the row's.
@@ -274,7 +292,7 @@ impl Provider for SpecProvider {
     }
 
     fn key_origin(&self) -> Option<&str> {
-        self.keys.origin()
+        self.keys.origin().or_else(|| self.signed_in.origin())
     }
 
     fn close(&self) {

@@ -9,7 +9,7 @@ use llm_types::{Error, ErrorKind, Secret, StreamEvent, Warning};
 
 use super::{Site, html, is_html, wire_log};
 use crate::dialect::StreamState;
-use crate::framing::SseDecoder;
+use crate::framing::{Decoder, SseDecoder};
 use crate::transport::Body;
 
 /// An answer that is still being written.
@@ -17,7 +17,7 @@ use crate::transport::Body;
 pub(crate) struct Events {
     /// Gone when the stream has ended.
     body: Option<Body>,
-    decoder: SseDecoder,
+    decoder: Decoder,
     /// Taken by the end.
     state: Option<StreamState>,
     ready: VecDeque<StreamEvent>,
@@ -38,18 +38,19 @@ impl Events {
         warnings: &[Warning],
         key: Option<&Secret>,
     ) -> Result<Self, Error> {
-        if is_json(headers) {
+        let json = is_json(headers);
+        let Some(decoder) = site.dialect.framing(json, site.max_event) else {
             let bytes = body.read_to_end(site.max_response).await?;
             wire_log::received(&bytes, key);
             return Self::whole(site, &bytes, warnings);
-        }
+        };
         if is_html(headers, &[]) {
             return Err(html());
         }
         body.without_limit();
         let mut events = Self {
             body: Some(body),
-            decoder: SseDecoder::new(site.max_event),
+            decoder,
             state: Some(site.dialect.stream(&site.target())),
             ready: warnings.iter().cloned().map(StreamEvent::Warning).collect(),
             fresh: Vec::new(),
@@ -80,7 +81,7 @@ impl Events {
         insert_warnings(&mut ready, warnings);
         Ok(Self {
             body: None,
-            decoder: SseDecoder::new(site.max_event),
+            decoder: Decoder::Events(SseDecoder::new(site.max_event)),
             state: None,
             ready,
             fresh: Vec::new(),

@@ -22,9 +22,10 @@ pub use self::wire_log::log_bodies;
 use crate::clock;
 use crate::dialect::{Dialect, Hints, ModelPage, Quirks, WireTarget};
 use crate::lane;
+use crate::login::TokenSource;
 use crate::settings::Timers;
 use crate::telemetry::Observer;
-use crate::transport::{Body, Transport, redirect_error};
+use crate::transport::{Body, Transport, redirect_error, secret_header};
 
 /// What is the same for every attempt of a client: where it talks to, and how.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct Site {
     pub(crate) quirks: Quirks,
     /// A user name and password that stood in the base URL, used where no key is.
     pub(crate) login: Option<HeaderValue>,
+    /// Tokens that expire, used where no key is.
+    pub(crate) tokens: Option<Arc<dyn TokenSource>>,
     pub(crate) max_response: u64,
     pub(crate) max_event: u64,
     pub(crate) max_error: u64,
@@ -170,13 +173,15 @@ fn finish_error(error: Error, attempt: &Attempt) -> Error {
     }
 }
 
-fn authorise(attempt: &Attempt) -> Result<http::Request<Bytes>, Error> {
+fn authorise(attempt: &Attempt, token: Option<&Secret>) -> Result<http::Request<Bytes>, Error> {
     let job = &attempt.job;
     let mut request = http::Request::new(job.body.clone());
     *request.method_mut() = job.method.clone();
     *request.uri_mut() = job.uri.clone();
     *request.headers_mut() = job.headers.clone();
-    if let Some(key) = &attempt.key {
+    if let Some(token) = token {
+        request.headers_mut().insert(header::AUTHORIZATION, secret_header("Bearer ", token)?);
+    } else if let Some(key) = &attempt.key {
         job.site.dialect.authorise(key, &job.site.quirks, request.headers_mut())?;
     } else if let Some(login) = &job.site.login
         && !request.headers().contains_key(header::AUTHORIZATION)
@@ -188,9 +193,30 @@ fn authorise(attempt: &Attempt) -> Result<http::Request<Bytes>, Error> {
 }
 
 async fn exchange(http: HttpService, attempt: &Attempt) -> Result<Reply, Error> {
+    let tokens = attempt.job.site.tokens.as_ref().filter(|_| attempt.key.is_none());
+    let Some(tokens) = tokens else { return exchange_with(http, attempt, None).await };
+    let token = tokens.token().await?;
+    let scrubbed = |error: Error, token: &Secret| {
+        let message = token.scrub(error.message());
+        error.with_message(message)
+    };
+    let error = match exchange_with(http.clone(), attempt, Some(&token)).await {
+        Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED.as_u16()) => scrubbed(error, &token),
+        result => return result.map_err(|error| scrubbed(error, &token)),
+    };
+    // It may have been withdrawn before its time: with another one the request was never looked at.
+    tokens.refused(&token);
+    let fresh = tokens.token().await?;
+    if fresh == token {
+        return Err(error);
+    }
+    exchange_with(http, attempt, Some(&fresh)).await.map_err(|error| scrubbed(error, &fresh))
+}
+
+async fn exchange_with(http: HttpService, attempt: &Attempt, token: Option<&Secret>) -> Result<Reply, Error> {
     let job = &attempt.job;
     let site = &job.site;
-    let (request, key) = (authorise(attempt)?, attempt.key.as_ref());
+    let (request, key) = (authorise(attempt, token)?, token.or(attempt.key.as_ref()));
     wire_log::sending(&request, key);
     let started = clock::now();
     let response = http.oneshot(request).await;

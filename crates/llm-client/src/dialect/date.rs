@@ -13,6 +13,9 @@ pub(crate) fn seconds(text: &str) -> Option<u64> {
     if !(1970..10_000).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
+    if hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
     // Years begin in March here, so that the day that is sometimes there is the last.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days = year * 365 + year / 4 - year / 100 + year / 400 + (month * 153 + 2) / 5 + day;
@@ -34,6 +37,7 @@ mod tests {
             ("1969-12-31T23:59:59Z", None),
             ("2026-13-01T00:00:00Z", None),
             ("2026-10-21", None),
+            ("2026-10-21T18446744073709551615:00:00Z", None),
             ("soon", None),
         ] {
             assert_eq!(seconds(text), secs, "{text}");

@@ -25,21 +25,23 @@ use llm_types::{
     StreamEvent, TokenCount, Warning,
 };
 
-use crate::framing::SseFrame;
+use crate::framing::{Decoder, JsonListDecoder, SseDecoder, SseFrame};
 use crate::lane::Limits;
 
 mod anthropic;
 mod body;
 mod custom;
 mod date;
+mod ending;
 mod error_body;
 mod events;
 mod failure;
+mod gemini;
 mod ids;
 pub(crate) mod json;
 mod members;
 mod openai_chat;
-mod path;
+pub(crate) mod path;
 mod quirks;
 mod reasoning;
 mod think_tags;
@@ -49,9 +51,10 @@ mod whole;
 pub use custom::{Codec, CodecStream, CustomDialect};
 pub use events::events_of;
 pub use quirks::{
-    ALL_EFFORTS, AuthHeader, BodyMember, EmptyContent, ErrorPattern, FileUrl, ImageUrl, InTotal,
-    LogprobsForm, Paths, Quirks, ReasoningForm, RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel,
-    Setting, StreamUsage, SystemRole, TagPair, ThinkTags, TokenLimit, ToolIds, Turns, UsageRule,
+    ALL_EFFORTS, AuthHeader, BodyMember, CountForm, EmbeddingsForm, EmptyContent, ErrorPattern, FileUrl,
+    ImageUrl, InTotal, LogprobsForm, Paths, Quirks, ReasoningForm, RefusalForm, Replay, ReplayField,
+    ReplayWhen, SchemaLevel, Setting, StreamForm, StreamUsage, SystemRole, TagPair, ThinkTags, TokenLimit,
+    ToolIds, Turns, UsageRule,
 };
 
 /// A wire format.
@@ -62,6 +65,8 @@ pub enum Dialect {
     OpenAiChat,
     /// Anthropic's messages.
     Anthropic,
+    /// `generateContent`.
+    Gemini,
     /// A format of a user's own.
     Custom(CustomDialect),
 }
@@ -126,6 +131,11 @@ impl Encoded {
             }
             Paths::Plain => (format!("/{leaf}"), None),
         };
+        Self::at(method, path, query, body, stream)
+    }
+
+    /// Puts a body under this path.
+    fn at(method: Method, path: String, query: Option<String>, body: body::Body, stream: bool) -> Self {
         let mut headers = head(stream);
         let (bytes, warnings) = body.finish();
         let body = if method == Method::POST {
@@ -140,7 +150,7 @@ impl Encoded {
 
 impl Dialect {
     /// Every format of this crate.
-    pub const ALL: &'static [Self] = &[Self::OpenAiChat, Self::Anthropic];
+    pub const ALL: &'static [Self] = &[Self::OpenAiChat, Self::Anthropic, Self::Gemini];
 
     /// The name in configuration files.
     #[must_use]
@@ -148,6 +158,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => "openai_chat",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
             Self::Custom(custom) => custom.name(),
         }
     }
@@ -161,7 +172,13 @@ impl Dialect {
     /// The format that a host speaks. Anybody who is not known to speak another one speaks this.
     #[must_use]
     pub fn by_host(host: &str) -> Self {
-        if anthropic::is_own_host(host) { Self::Anthropic } else { Self::OpenAiChat }
+        if anthropic::is_own_host(host) {
+            Self::Anthropic
+        } else if gemini::is_own_host(host) {
+            Self::Gemini
+        } else {
+            Self::OpenAiChat
+        }
     }
 
     /// The path of a base URL, from the path a user wrote: with or without the format's version.
@@ -172,6 +189,7 @@ impl Dialect {
             (Self::OpenAiChat, "" | "/") => Cow::Borrowed(quirks.default_path),
             (Self::OpenAiChat, path) => Cow::Borrowed(path),
             (Self::Anthropic, path) => path::versioned(path, "/v1"),
+            (Self::Gemini, path) => gemini::base_path(path),
             (Self::Custom(custom), path) => Cow::Borrowed(custom.codec().base_path(path)),
         }
     }
@@ -182,6 +200,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat | Self::Custom(_) => Quirks::COMPATIBLE,
             Self::Anthropic => Quirks::ANTHROPIC,
+            Self::Gemini => Quirks::GEMINI,
         }
     }
 
@@ -193,6 +212,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => put_key(key, quirks, headers),
             Self::Anthropic => anthropic::authorise(key, quirks, headers),
+            Self::Gemini => gemini::authorise(key, quirks, headers),
             Self::Custom(custom) => custom.codec().authorise(key, quirks, headers),
         }
     }
@@ -211,6 +231,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => openai_chat::encode(request, target, stream),
             Self::Anthropic => anthropic::encode(request, target, stream),
+            Self::Gemini => gemini::encode(request, target, stream),
             Self::Custom(custom) => custom.codec().encode_chat(request, target, stream),
         }
     }
@@ -224,6 +245,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => openai_chat::decode(body, target),
             Self::Anthropic => anthropic::decode(body, target),
+            Self::Gemini => gemini::decode(body, target),
             Self::Custom(custom) => custom.codec().decode_chat(body, target),
         }
     }
@@ -241,6 +263,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => openai_chat::decode_events(body, target, out),
             Self::Anthropic => anthropic::decode_events(body, target, out),
+            Self::Gemini => gemini::decode_events(body, target, out),
             Self::Custom(custom) => custom.codec().decode_unstreamed(body, target, out),
         }
     }
@@ -251,7 +274,20 @@ impl Dialect {
         match self {
             Self::OpenAiChat => StreamState(State::OpenAiChat(openai_chat::StreamState::new(target))),
             Self::Anthropic => StreamState(State::Anthropic(anthropic::StreamState::new(target))),
+            Self::Gemini => StreamState(State::Gemini(gemini::StreamState::new(target))),
             Self::Custom(custom) => StreamState(State::Custom(custom.begin(target))),
+        }
+    }
+
+    /// The decoder for the body of a stream; `json` where its head says that it is JSON and no events. `None`: such a body
+    /// is read whole, and [decoded](Self::decode_unstreamed) as it is.
+    #[must_use]
+    pub fn framing(self, json: bool, max_event_bytes: u64) -> Option<Decoder> {
+        match self {
+            Self::Gemini if json => Some(Decoder::List(JsonListDecoder::new(max_event_bytes))),
+            _ if json => None,
+            Self::Gemini => Some(Decoder::Events(SseDecoder::new(max_event_bytes).with_late_json())),
+            _ => Some(Decoder::Events(SseDecoder::new(max_event_bytes))),
         }
     }
 
@@ -267,6 +303,7 @@ impl Dialect {
     ) -> Error {
         match self {
             Self::OpenAiChat | Self::Anthropic => error_body::classify(status, headers, body, target, hints),
+            Self::Gemini => gemini::classify(status, headers, body, target, hints),
             Self::Custom(custom) => custom.codec().classify(status, headers, body, target, hints),
         }
     }
@@ -281,7 +318,7 @@ impl Dialect {
     #[must_use]
     pub fn limits(self, headers: &HeaderMap, now: SystemTime) -> Limits {
         match self {
-            Self::OpenAiChat | Self::Custom(_) => Limits::read(headers),
+            Self::OpenAiChat | Self::Gemini | Self::Custom(_) => Limits::read(headers),
             Self::Anthropic => anthropic::limits(headers, now),
         }
     }
@@ -292,6 +329,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => openai_chat::encode_models(target),
             Self::Anthropic => anthropic::encode_models(after, target),
+            Self::Gemini => gemini::encode_models(after),
             Self::Custom(custom) => custom.codec().encode_models(target),
         }
     }
@@ -304,6 +342,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => openai_chat::decode_models(body, target),
             Self::Anthropic => anthropic::decode_models(body, target),
+            Self::Gemini => gemini::decode_models(body, target),
             Self::Custom(custom) => {
                 let models = custom.codec().decode_models(body, target)?;
                 Ok(ModelPage { models, next: None })
@@ -317,6 +356,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => false,
             Self::Anthropic => true,
+            Self::Gemini => true,
             Self::Custom(custom) => custom.codec().counts_tokens(),
         }
     }
@@ -329,6 +369,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => Err(no_count(ErrorKind::InvalidRequest)),
             Self::Anthropic => anthropic::encode_count(request, target),
+            Self::Gemini => gemini::encode_count(request, target),
             Self::Custom(custom) => custom.codec().encode_count(request, target),
         }
     }
@@ -341,6 +382,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => Err(no_count(ErrorKind::Protocol)),
             Self::Anthropic => anthropic::decode_count(body, target),
+            Self::Gemini => gemini::decode_count(body, target),
             Self::Custom(custom) => custom.codec().decode_count(body, target),
         }
     }
@@ -357,6 +399,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => openai_chat::encode_embeddings(request, target),
             Self::Anthropic => Err(no_embeddings(ErrorKind::InvalidRequest)),
+            Self::Gemini => gemini::encode_embeddings(request, target),
             Self::Custom(custom) => custom.codec().encode_embeddings(request, target),
         }
     }
@@ -374,6 +417,7 @@ impl Dialect {
         match self {
             Self::OpenAiChat => openai_chat::decode_embeddings(body, count, target),
             Self::Anthropic => Err(no_embeddings(ErrorKind::Protocol)),
+            Self::Gemini => gemini::decode_embeddings(body, count, target),
             Self::Custom(custom) => custom.codec().decode_embeddings(body, count, target),
         }
     }
@@ -427,6 +471,7 @@ pub struct StreamState(State);
 enum State {
     OpenAiChat(openai_chat::StreamState),
     Anthropic(anthropic::StreamState),
+    Gemini(gemini::StreamState),
     Custom(custom::CustomStream),
 }
 
@@ -441,6 +486,7 @@ impl StreamState {
         match &mut self.0 {
             State::OpenAiChat(state) => state.step(frame, out),
             State::Anthropic(state) => state.step(frame, out),
+            State::Gemini(state) => state.step(frame, out),
             State::Custom(state) => state.step(frame, out),
         }
     }
@@ -451,6 +497,7 @@ impl StreamState {
         match &self.0 {
             State::OpenAiChat(state) => state.is_done(),
             State::Anthropic(state) => state.is_done(),
+            State::Gemini(state) => state.is_done(),
             State::Custom(state) => state.is_done(),
         }
     }
@@ -464,6 +511,7 @@ impl StreamState {
         match self.0 {
             State::OpenAiChat(state) => state.finish(out),
             State::Anthropic(state) => state.finish(out),
+            State::Gemini(state) => state.finish(out),
             State::Custom(state) => state.finish(out),
         }
     }

@@ -87,6 +87,14 @@ pub struct Quirks {
     pub default_path: &'static str,
     /// Where under the base URL a request goes.
     pub paths: Paths,
+    /// Whether a stream comes as events or as one JSON list.
+    pub stream_form: StreamForm,
+    /// What counting tokens takes.
+    pub count_form: CountForm,
+    /// What making embeddings takes.
+    pub embeddings_form: EmbeddingsForm,
+    /// What stands for the signature of a tool call that has to have one and has none, because another model made it.
+    pub signature_stand_in: Option<&'static str>,
     /// Headers with the server's name for the exchange, besides the usual ones, most telling first.
     pub request_id_headers: &'static [&'static str],
     /// Exact patterns for errors that status and code do not tell.
@@ -127,6 +135,10 @@ impl Quirks {
         auth: AuthHeader::Bearer,
         default_path: "/v1",
         paths: Paths::Plain,
+        stream_form: StreamForm::Events,
+        count_form: CountForm::Whole,
+        embeddings_form: EmbeddingsForm::Contents,
+        signature_stand_in: None,
         request_id_headers: &[],
         errors: &[],
     };
@@ -157,6 +169,27 @@ impl Quirks {
         lacks: &[],
         auth: AuthHeader::Named("x-api-key"),
         request_id_headers: &["request-id"],
+        ..Self::NONE
+    };
+
+    /// `generateContent` as its own vendor's newest models speak it.
+    pub const GEMINI: Self = Self {
+        reasoning: ReasoningForm::ThinkingLevel,
+        // What some of its models have; the ends of the scale are sent as the nearest.
+        efforts: &[
+            (ReasoningEffort::Off, "MINIMAL"),
+            (ReasoningEffort::Minimal, "MINIMAL"),
+            (ReasoningEffort::Low, "LOW"),
+            (ReasoningEffort::Medium, "MEDIUM"),
+            (ReasoningEffort::High, "HIGH"),
+            (ReasoningEffort::XHigh, "XHIGH"),
+            (ReasoningEffort::Max, "XHIGH"),
+        ],
+        // Labels are for its cloud.
+        lacks: &[Setting::Metadata],
+        // What the server takes for a signature, in base64 as any: `skip_thought_signature_validator`.
+        signature_stand_in: Some("c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="),
+        auth: AuthHeader::Named("x-goog-api-key"),
         ..Self::NONE
     };
 

@@ -80,8 +80,12 @@ pub(crate) fn write(
     }
     let Some(wish) = wish else { return Ok(()) };
     match quirks.reasoning {
-        // The last two are another format's.
-        ReasoningForm::None | ReasoningForm::Budget | ReasoningForm::Adaptive { .. } => {
+        // The last ones are other formats'.
+        ReasoningForm::None
+        | ReasoningForm::Budget
+        | ReasoningForm::Adaptive { .. }
+        | ReasoningForm::ThinkingBudget
+        | ReasoningForm::ThinkingLevel => {
             body.warn("reasoning", "this endpoint has no setting for it; it was left out")
         }
         ReasoningForm::Effort => match wish {
@@ -179,6 +183,7 @@ fn switch(quirks: &Quirks) -> &'static str {
     match quirks.reasoning {
         ReasoningForm::None | ReasoningForm::Effort => "reasoning_effort",
         ReasoningForm::Thinking { .. } | ReasoningForm::Budget | ReasoningForm::Adaptive { .. } => "thinking",
+        ReasoningForm::ThinkingBudget | ReasoningForm::ThinkingLevel => "generationConfig",
         ReasoningForm::Switch { member, .. } => member,
         ReasoningForm::Object | ReasoningForm::Enabled => "reasoning",
         ReasoningForm::TemplateSwitch { .. } => "chat_template_kwargs",

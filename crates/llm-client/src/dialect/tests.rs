@@ -6,12 +6,11 @@ use http::header::AUTHORIZATION;
 use llm_types::{ChatResponse, Collector, ErrorKind, Part, StreamEvent};
 
 use super::*;
-use crate::framing::SseDecoder;
 use crate::transport::Endpoint;
 
 mod anthropic;
 mod fixtures;
-mod recorded;
+pub(super) mod recorded;
 mod robust;
 mod vendors;
 
@@ -31,6 +30,7 @@ struct Spoken {
 const SPOKEN: &[Spoken] = &[
     Spoken { dialect: Dialect::OpenAiChat, target: TARGET, bodies: fixtures::ALL },
     Spoken { dialect: Dialect::Anthropic, target: anthropic::TARGET, bodies: anthropic::ALL },
+    Spoken { dialect: Dialect::Gemini, target: gemini::tests::TARGET, bodies: gemini::tests::ALL },
 ];
 
 /// [`stream_in`] the most common format.
@@ -47,13 +47,24 @@ fn stream_in<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     target: &WireTarget<'_>,
 ) -> (Vec<StreamEvent>, Result<(), Error>) {
+    stream_by(dialect, false, pieces, target)
+}
+
+/// [`stream_in`] the framing of JSON, where the head says that it is JSON.
+pub(super) fn stream_by<'a>(
+    dialect: Dialect,
+    json: bool,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    target: &WireTarget<'_>,
+) -> (Vec<StreamEvent>, Result<(), Error>) {
     fn run<'a>(
         dialect: Dialect,
+        json: bool,
         pieces: impl IntoIterator<Item = &'a [u8]>,
         target: &WireTarget<'_>,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
-        let mut decoder = SseDecoder::new(1 << 20);
+        let mut decoder = dialect.framing(json, 1 << 20).expect("a body that is read piece by piece");
         let mut state = dialect.stream(target);
         for piece in pieces {
             let mut frames = decoder.feed(piece);
@@ -67,7 +78,7 @@ fn stream_in<'a>(
         state.finish(out)
     }
     let mut events = Vec::new();
-    let result = run(dialect, pieces, target, &mut events);
+    let result = run(dialect, json, pieces, target, &mut events);
     (events, result)
 }
 
@@ -97,14 +108,14 @@ fn reads_the_same_at_every_cut(
     }
 }
 
-fn collect(events: Vec<StreamEvent>) -> ChatResponse {
+pub(super) fn collect(events: Vec<StreamEvent>) -> ChatResponse {
     let mut collector = Collector::new();
     events.into_iter().for_each(|event| collector.push(event));
     collector.finish()
 }
 
 /// An answer in a few lines.
-fn shape(response: &ChatResponse) -> String {
+pub(super) fn shape(response: &ChatResponse) -> String {
     let mut out = String::new();
     for choice in &response.choices {
         for part in &choice.message.parts {

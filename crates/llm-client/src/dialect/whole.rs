@@ -37,12 +37,13 @@ pub(crate) fn response(
     let response = collector.finish();
     match result {
         Ok(()) => Ok(response),
-        Err(error) if response.choices.is_empty() => Err(error),
+        Err(error) if response.choices.is_empty() && response.usage.is_none() => Err(error),
         Err(error) => Err(error.with_partial(response)),
     }
 }
 
-fn is_stream(text: &str) -> bool {
+/// Whether a body is a stream of events.
+pub(crate) fn is_stream(text: &str) -> bool {
     ["data:", "event:", ":", "id:", "retry:"].iter().any(|start| text.starts_with(start))
 }
 
@@ -64,7 +65,7 @@ pub(crate) fn frames(
 
 /// The error of a body that is neither JSON nor a stream. A text may be an answer, and answers do not stand in errors; the
 /// title of a page does.
-fn not_json(text: &str) -> Error {
+pub(crate) fn not_json(text: &str) -> Error {
     if text.is_empty() {
         return Error::new(ErrorKind::Protocol, "the body is empty");
     }

@@ -3,6 +3,66 @@
 //! A decoder is fed the chunks of a body as they come and gives the frames that are complete. Any way of cutting the
 //! bytes gives the same frames.
 
+use llm_types::Error;
+
+pub mod json_list;
 pub mod sse;
 
+pub use json_list::{JsonListDecoder, JsonListFrames};
 pub use sse::{SseDecoder, SseFrame, SseFrames};
+
+/// The decoder of a body, whatever its framing is.
+#[derive(Debug)]
+pub enum Decoder {
+    /// Server-sent events.
+    Events(SseDecoder),
+    /// The items of a JSON list.
+    List(JsonListDecoder),
+}
+
+/// The frames completed by one chunk.
+#[derive(Debug)]
+pub enum Frames<'a> {
+    /// Server-sent events.
+    Events(SseFrames<'a>),
+    /// The items of a JSON list.
+    List(JsonListFrames<'a>),
+}
+
+impl Decoder {
+    /// Takes the next chunk of the body; its frames are to be taken from the result until there are none.
+    pub fn feed<'a>(&'a mut self, chunk: &'a [u8]) -> Frames<'a> {
+        match self {
+            Self::Events(decoder) => Frames::Events(decoder.feed(chunk)),
+            Self::List(decoder) => Frames::List(decoder.feed(chunk)),
+        }
+    }
+
+    /// Ends the body, and gives what only the end closed.
+    ///
+    /// # Errors
+    /// Those of the decoders: a frame that is too large.
+    pub fn finish(&mut self) -> Result<Option<SseFrame<'_>>, Error> {
+        match self {
+            Self::Events(decoder) => decoder.finish(),
+            Self::List(decoder) => decoder.finish(),
+        }
+    }
+}
+
+impl Frames<'_> {
+    /// The next frame that this chunk completes, or `None` when the chunk is used up.
+    ///
+    /// # Errors
+    /// [`TooLarge`](llm_types::ErrorKind::TooLarge); nothing follows it.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the frame borrows from the decoder, which no Iterator can say"
+    )]
+    pub fn next(&mut self) -> Result<Option<SseFrame<'_>>, Error> {
+        match self {
+            Self::Events(frames) => frames.next(),
+            Self::List(frames) => frames.next(),
+        }
+    }
+}

@@ -76,6 +76,8 @@ pub struct SseDecoder {
     produced: bool,
     /// The body is bare JSON, collected in `data`.
     bare: bool,
+    /// Bare JSON may also follow events.
+    late_json: bool,
     /// The end, or an error: nothing follows.
     over: bool,
 }
@@ -123,8 +125,15 @@ impl SseDecoder {
             begun: false,
             produced: false,
             bare: false,
+            late_json: false,
             over: false,
         }
+    }
+
+    /// Takes bare JSON also where it follows events, as the last frame: some servers end a stream so when they fail.
+    #[must_use]
+    pub fn with_late_json(self) -> Self {
+        Self { late_json: true, ..self }
     }
 
     /// Takes the next chunk of the body; its events are to be taken from the result until there are none.
@@ -209,7 +218,8 @@ impl SseDecoder {
         if first == b':' {
             return Line::Other;
         }
-        if !self.produced && matches!(line.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        if (!self.produced || self.late_json) && matches!(line.trim_ascii_start().first(), Some(b'{' | b'['))
+        {
             return Line::Json;
         }
         let colon = memchr(b':', line).unwrap_or(line.len());

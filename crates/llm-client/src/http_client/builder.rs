@@ -14,6 +14,7 @@ use crate::clock;
 use crate::dialect::{Dialect, Quirks};
 use crate::driver::Queue;
 use crate::lane::{EndpointId, KeyPool, Lanes, Registry, SharedLimit};
+use crate::login::TokenSource;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use crate::telemetry::{Observer, StateGauges, Telemetry};
@@ -32,6 +33,7 @@ pub struct HttpClientBuilder {
     quirks: Option<Quirks>,
     keys: Vec<Secret>,
     pool: Option<Arc<KeyPool>>,
+    tokens: Option<Arc<dyn TokenSource>>,
     registry: Option<Arc<Registry>>,
     limits: Vec<Arc<SharedLimit>>,
     settings: Settings,
@@ -55,6 +57,7 @@ impl HttpClientBuilder {
             quirks: None,
             keys: Vec::new(),
             pool: None,
+            tokens: None,
             registry: None,
             limits: Vec::new(),
             settings: Settings::default(),
@@ -119,6 +122,12 @@ impl HttpClientBuilder {
     /// Keys that are shared with other clients; [`keys`](Self::keys) are not used then.
     pub fn key_pool(mut self, pool: Arc<KeyPool>) -> Self {
         self.pool = Some(pool);
+        self
+    }
+
+    /// Where bearer tokens come from that expire; used where there is no key.
+    pub fn tokens(mut self, tokens: Arc<dyn TokenSource>) -> Self {
+        self.tokens = Some(tokens);
         self
     }
 
@@ -210,7 +219,7 @@ impl HttpClientBuilder {
                 Some(KeyPool::new(endpoint.to_string(), keys)?)
             }
         };
-        if pool.is_some() || endpoint.basic_auth().is_some() {
+        if pool.is_some() || self.tokens.is_some() || endpoint.basic_auth().is_some() {
             check_key_over_plain_http(&endpoint, settings.allow_http)?;
         }
         let owns_transport = self.transport.is_none();
@@ -238,6 +247,7 @@ impl HttpClientBuilder {
             dialect,
             quirks,
             login: endpoint.basic_auth(),
+            tokens: self.tokens,
             max_response: settings.max_response_bytes,
             max_event: settings.max_event_bytes,
             max_error: settings.max_error_bytes,

@@ -267,6 +267,7 @@ impl Builder<'_> {
         let mut provider = SpecProvider::new(row)
             .with_name(&entry.name)
             .with_shared(self.shared.clone())
+            .with_sign_in_from(self.sources.env)
             .with_key_advice(self.advice(row, &entry.name));
         // As the user says, else by provider, else by host.
         let told = spot.dialect.map(|dialect| dialect.value);
@@ -310,7 +311,7 @@ impl Builder<'_> {
                         key.place
                     ));
                 }
-                KeySupply::from_variable(name, text)
+                KeySupply::from_variable(name, text).before(&row.other_keys(self.sources.env))
             }
             (Some(keys), _) => identity(keys::supply(&entry.name, keys, self.sources.env)),
             (None, Some((name, _))) => {

@@ -1,14 +1,35 @@
 //! Vendors with models or machines of their own, but for China's.
 
 use llm_client::dialect::{
-    Dialect, EmptyContent, ErrorPattern, FileUrl, InTotal, LogprobsForm, Quirks, ReasoningForm, RefusalForm,
-    Replay, ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage, SystemRole, TagPair, ThinkTags,
-    TokenLimit, ToolIds, UsageRule,
+    CountForm, Dialect, EmbeddingsForm, EmptyContent, ErrorPattern, FileUrl, InTotal, LogprobsForm, Quirks,
+    ReasoningForm, RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage,
+    SystemRole, TagPair, ThinkTags, TokenLimit, ToolIds, UsageRule,
 };
+use llm_client::login::GrantAddresses;
 use llm_types::{Capabilities, ErrorKind};
 
 use super::{COMPATIBLE, HOSTED, LOW_HIGH_MAX, LOW_TO_HIGH, NOTHING_KNOWN};
-use crate::spec::{AddressVariable, ProviderSpec};
+use crate::spec::{AddressVariable, ProviderSpec, SignIn};
+
+/// What one family of models can do, wherever it is served.
+const GEMINI_CAPABILITIES: Capabilities = Capabilities {
+    streaming: Some(true),
+    tools: Some(true),
+    parallel_tools: Some(true),
+    json_schema: Some(true),
+    images: Some(true),
+    audio: Some(true),
+    reasoning: Some(true),
+    embeddings: Some(true),
+    ..NOTHING_KNOWN
+};
+
+/// A prompt that is too long is a bad argument, as any.
+const GEMINI_ERRORS: &[ErrorPattern] = &[ErrorPattern {
+    status: Some(400),
+    text: Some("exceeds the maximum number of tokens allowed"),
+    ..ErrorPattern::new(ErrorKind::ContextLength)
+}];
 
 pub(super) const ROWS: &[ProviderSpec] = &[
     ProviderSpec {
@@ -111,18 +132,62 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         name: "gemini",
         display: "Google Gemini",
         traced_as: Some("gcp.gemini"),
-        base_url: Some("https://generativelanguage.googleapis.com/v1beta/openai"),
+        base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
+        address_env: Some(AddressVariable::Url("GOOGLE_GEMINI_BASE_URL")),
         key_env: &["GOOGLE_API_KEY", "GEMINI_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY"],
         key_required: true,
         hosts: &["generativelanguage.googleapis.com"],
+        dialect: Dialect::Gemini,
+        quirks: Quirks { errors: GEMINI_ERRORS, ..Quirks::GEMINI },
+        default_model: Some("gemini-2.5-flash"),
+        capabilities: GEMINI_CAPABILITIES,
+        ..COMPATIBLE
+    },
+    ProviderSpec {
+        name: "vertex",
+        display: "Google Vertex AI",
+        traced_as: Some("gcp.vertex_ai"),
+        // It is a project's: there is no address without one.
+        address_env: Some(AddressVariable::Project {
+            name: "GOOGLE_CLOUD_PROJECT",
+            place: "GOOGLE_CLOUD_LOCATION",
+            usual: "global",
+            hosts: &[
+                ("global", "aiplatform.googleapis.com"),
+                ("us", "aiplatform.us.rep.googleapis.com"),
+                ("eu", "aiplatform.eu.rep.googleapis.com"),
+            ],
+            host: "-aiplatform.googleapis.com",
+            path: "/v1/projects/{project}/locations/{place}/publishers/google",
+        }),
+        hosts: &[
+            "aiplatform.googleapis.com",
+            "-aiplatform.googleapis.com",
+            "aiplatform.us.rep.googleapis.com",
+            "aiplatform.eu.rep.googleapis.com",
+        ],
+        sign_in: Some(SignIn {
+            file_env: "GOOGLE_APPLICATION_CREDENTIALS",
+            home_file: ".config/gcloud/application_default_credentials.json",
+            app_data_file: "gcloud/application_default_credentials.json",
+            addresses: GrantAddresses {
+                token_url: "https://oauth2.googleapis.com/token",
+                machine_url: "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token",
+                machine_header: ("metadata-flavor", "Google"),
+                scope: "https://www.googleapis.com/auth/cloud-platform",
+            },
+        }),
+        dialect: Dialect::Gemini,
         quirks: Quirks {
-            efforts: LOW_TO_HIGH,
-            // The signature of a thought lies beside the call that follows from it.
-            replay_members: &["extra_content"],
-            usage: UsageRule { reasoning: InTotal::Remainder, audio: InTotal::Inside },
-            ..HOSTED
+            // Tiers are bought for the project; labels are taken.
+            lacks: &[Setting::ServiceTier],
+            count_form: CountForm::Bare,
+            embeddings_form: EmbeddingsForm::Config,
+            errors: GEMINI_ERRORS,
+            ..Quirks::GEMINI
         },
         default_model: Some("gemini-2.5-flash"),
+        capabilities: GEMINI_CAPABILITIES,
         ..COMPATIBLE
     },
     ProviderSpec {

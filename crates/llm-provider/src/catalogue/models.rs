@@ -1,8 +1,9 @@
 //! What follows a model's name: who is likely its owner, and how it is spoken to.
 
 use llm_client::dialect::{
-    Quirks, ReasoningForm, Replay, ReplayField, ReplayWhen, Setting, SystemRole, TokenLimit,
+    EmbeddingsForm, Quirks, ReasoningForm, Replay, ReplayField, ReplayWhen, Setting, SystemRole, TokenLimit,
 };
+use llm_types::ReasoningEffort;
 use llm_types::ReasoningEffort::{High, Low, Max, Medium, Minimal, Off, XHigh};
 
 use crate::families::Family;
@@ -118,6 +119,97 @@ pub(crate) const FAMILIES: &[Family] = &[
         owner: Some("anthropic"),
         change: Some(|quirks| later_claude(quirks, true)),
         ..Family::PLAIN
+    },
+    Family {
+        names: &["gemini-1*", "gemini-2.0-*"],
+        owner: Some("gemini"),
+        change: Some(|quirks| gemini(quirks, ReasoningForm::None, &[], None)),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gemini-2.5-pro*"],
+        owner: Some("gemini"),
+        // It cannot be kept from thinking.
+        change: Some(|quirks| {
+            let budgets = BUDGETS.get(1..).unwrap_or_default();
+            gemini(quirks, ReasoningForm::ThinkingBudget, budgets, Some((128, 32_768)));
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gemini-2.5-flash-lite*"],
+        owner: Some("gemini"),
+        change: Some(|quirks| gemini(quirks, ReasoningForm::ThinkingBudget, BUDGETS, Some((512, 24_576)))),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gemini-2.5-*"],
+        owner: Some("gemini"),
+        change: Some(|quirks| gemini(quirks, ReasoningForm::ThinkingBudget, BUDGETS, Some((0, 24_576)))),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gemini-3-pro*"],
+        owner: Some("gemini"),
+        change: Some(|quirks| {
+            levels(
+                quirks,
+                &[
+                    (Off, "LOW"),
+                    (Minimal, "LOW"),
+                    (Low, "LOW"),
+                    (Medium, "HIGH"),
+                    (High, "HIGH"),
+                    (XHigh, "HIGH"),
+                    (Max, "HIGH"),
+                ],
+            );
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gemini-3*-pro*"],
+        owner: Some("gemini"),
+        change: Some(|quirks| {
+            levels(
+                quirks,
+                &[
+                    (Off, "LOW"),
+                    (Minimal, "LOW"),
+                    (Low, "LOW"),
+                    (Medium, "MEDIUM"),
+                    (High, "HIGH"),
+                    (XHigh, "HIGH"),
+                    (Max, "HIGH"),
+                ],
+            );
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gemini-3*-flash*"],
+        owner: Some("gemini"),
+        change: Some(|quirks| {
+            levels(
+                quirks,
+                &[
+                    (Off, "MINIMAL"),
+                    (Minimal, "MINIMAL"),
+                    (Low, "LOW"),
+                    (Medium, "MEDIUM"),
+                    (High, "HIGH"),
+                    (XHigh, "HIGH"),
+                    (Max, "HIGH"),
+                ],
+            );
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gemini-embedding-001", "text-embedding-00*", "text-multilingual-embedding-*"],
+        owner: Some("gemini"),
+        at: &["vertex"],
+        change: Some(|quirks| quirks.embeddings_form = EmbeddingsForm::Instances),
     },
     Family { names: &["gemini-*"], owner: Some("gemini"), ..Family::PLAIN },
     Family {
@@ -247,6 +339,39 @@ fn template_thinking(quirks: &mut Quirks) {
 /// Whether the row speaks the format in which these models think: gateways have words of their own.
 fn thinks_natively(quirks: &Quirks) -> bool {
     matches!(quirks.reasoning, ReasoningForm::Budget | ReasoningForm::Adaptive { .. })
+}
+
+/// Tokens to think with, for models that have no levels.
+const BUDGETS: &[(ReasoningEffort, &str)] = &[
+    (Off, "0"),
+    (Minimal, "512"),
+    (Low, "1024"),
+    (Medium, "8192"),
+    (High, "24576"),
+    (XHigh, "24576"),
+    (Max, "24576"),
+];
+
+/// Up to 2.5 a budget of tokens or nothing, and no call has to be signed.
+fn gemini(
+    quirks: &mut Quirks,
+    reasoning: ReasoningForm,
+    efforts: &'static [(ReasoningEffort, &'static str)],
+    range: Option<(u64, u64)>,
+) {
+    if quirks.reasoning == ReasoningForm::ThinkingLevel {
+        quirks.reasoning = reasoning;
+        quirks.efforts = efforts;
+        quirks.budget_range = range;
+        quirks.signature_stand_in = None;
+    }
+}
+
+/// From 3 on levels, of which each model has some.
+fn levels(quirks: &mut Quirks, efforts: &'static [(ReasoningEffort, &'static str)]) {
+    if quirks.reasoning == ReasoningForm::ThinkingLevel {
+        quirks.efforts = efforts;
+    }
 }
 
 fn claude(quirks: &mut Quirks, reasoning: ReasoningForm, max_output: u64) {

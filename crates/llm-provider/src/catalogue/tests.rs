@@ -1,6 +1,8 @@
 //! The rows against each other, and what they make of names and addresses.
 
-use llm_client::dialect::{ReasoningForm, Replay, ReplayField, ReplayWhen, Setting, SystemRole, TokenLimit};
+use llm_client::dialect::{
+    EmbeddingsForm, ReasoningForm, Replay, ReplayField, ReplayWhen, Setting, SystemRole, TokenLimit,
+};
 
 use super::*;
 use crate::provider::{ModelConfig, Provider as _};
@@ -29,6 +31,10 @@ fn an_address_tells_its_row() {
         ("http://api.openai.com/v1", None),
         ("https://api.openai.com.evil.example/v1", None),
         ("https://api.anthropic.com", Some("anthropic")),
+        ("https://generativelanguage.googleapis.com/v1beta/openai", Some("gemini")),
+        ("https://aiplatform.googleapis.com/v1", Some("vertex")),
+        ("https://europe-west4-aiplatform.googleapis.com/v1", Some("vertex")),
+        ("https://storage.googleapis.com", None),
         ("https://api.deepseek.com", Some("deepseek")),
         ("https://openrouter.ai/api/v1", Some("openrouter")),
         ("https://dashscope-intl.aliyuncs.com/compatible-mode/v1", Some("dashscope")),
@@ -250,7 +256,7 @@ fn a_key_and_a_name_make_a_client() {
             "acme",
             "sk-1",
             None,
-            "there is no provider `acme`; there are openai, anthropic, deepseek, gemini, mistral, xai, groq, cerebras, together, \
+            "there is no provider `acme`; there are openai, anthropic, deepseek, gemini, vertex, mistral, xai, groq, cerebras, together, \
              fireworks, deepinfra, perplexity, dashscope, moonshot, zhipu, zai, volcengine, qianfan, siliconflow, \
              openrouter, litellm, vllm, sglang, llamacpp, lmstudio, ollama, openai-compatible, mock",
         ),
@@ -268,4 +274,114 @@ fn a_key_and_a_name_make_a_client() {
     ] {
         assert_eq!(create_simple(row, key, model).unwrap_err().to_string(), message);
     }
+}
+
+#[test]
+fn what_a_gemini_may_think_follows_its_name_and_its_format() {
+    let quirks = |row: &str, model: &str| find(row).unwrap().quirks_for(model);
+    let word = |quirks: &Quirks, level: ReasoningEffort| {
+        quirks.efforts.iter().find(|(known, _)| *known == level).map(|(_, word)| *word)
+    };
+    for (model, form, range, off, high) in [
+        ("gemini-2.0-flash", ReasoningForm::None, None, None, None),
+        ("gemini-2.5-pro", ReasoningForm::ThinkingBudget, Some((128, 32_768)), None, Some("24576")),
+        ("gemini-2.5-flash", ReasoningForm::ThinkingBudget, Some((0, 24_576)), Some("0"), Some("24576")),
+        (
+            "gemini-2.5-flash-lite",
+            ReasoningForm::ThinkingBudget,
+            Some((512, 24_576)),
+            Some("0"),
+            Some("24576"),
+        ),
+        (
+            "models/gemini-2.5-flash",
+            ReasoningForm::ThinkingBudget,
+            Some((0, 24_576)),
+            Some("0"),
+            Some("24576"),
+        ),
+        ("gemini-3-pro-preview", ReasoningForm::ThinkingLevel, None, Some("LOW"), Some("HIGH")),
+        ("gemini-3.1-pro-preview", ReasoningForm::ThinkingLevel, None, Some("LOW"), Some("HIGH")),
+        ("gemini-3-flash-preview", ReasoningForm::ThinkingLevel, None, Some("MINIMAL"), Some("HIGH")),
+        ("gemini-flash-latest", ReasoningForm::ThinkingLevel, None, Some("MINIMAL"), Some("HIGH")),
+    ] {
+        for row in ["gemini", "vertex"] {
+            let quirks = quirks(row, model);
+            assert_eq!((quirks.reasoning, quirks.budget_range), (form, range), "{row} {model}");
+            assert_eq!((word(&quirks, Off), word(&quirks, High)), (off, high), "{row} {model}");
+            // Only from 3 on does a call have to be signed.
+            let signed = form == ReasoningForm::ThinkingLevel;
+            assert_eq!(quirks.signature_stand_in.is_some(), signed, "{row} {model}");
+        }
+        let routed = quirks("openrouter", &format!("google/{model}"));
+        assert_eq!(routed.reasoning, find("openrouter").unwrap().quirks.reasoning, "{model}");
+    }
+    assert_eq!(quirks("vertex", "text-embedding-005").embeddings_form, EmbeddingsForm::Instances);
+    assert_eq!(quirks("vertex", "gemini-embedding-2").embeddings_form, EmbeddingsForm::Config);
+    assert_eq!(quirks("gemini", "gemini-embedding-001").embeddings_form, EmbeddingsForm::Contents);
+}
+
+#[test]
+fn a_project_and_a_place_make_an_address() {
+    let row = find("vertex").unwrap();
+    for (place, host) in [
+        (None, "aiplatform.googleapis.com"),
+        (Some("global"), "aiplatform.googleapis.com"),
+        (Some("eu"), "aiplatform.eu.rep.googleapis.com"),
+        (Some("europe-west4"), "europe-west4-aiplatform.googleapis.com"),
+    ] {
+        let env = |name: &str| match name {
+            "GOOGLE_CLOUD_PROJECT" => Some("p-1".to_owned()),
+            "GOOGLE_CLOUD_LOCATION" => place.map(str::to_owned),
+            _ => None,
+        };
+        let (variable, url) = row.address_from(&env).unwrap();
+        let place = place.unwrap_or("global");
+        assert_eq!(variable, "GOOGLE_CLOUD_PROJECT");
+        assert_eq!(url, format!("https://{host}/v1/projects/p-1/locations/{place}/publishers/google"));
+        assert!(row.owns(&Endpoint::parse(&url).unwrap()), "{url}");
+    }
+    assert_eq!(row.address_from(&|_| None), None);
+}
+
+#[test]
+fn a_key_that_goes_before_another_says_so() {
+    let env = |name: &str| match name {
+        "GOOGLE_API_KEY" => Some("k-1".to_owned()),
+        "GEMINI_API_KEY" => Some("k-2".to_owned()),
+        _ => None,
+    };
+    let provider = SpecProvider::from_env(find("gemini").unwrap(), &env);
+    assert_eq!(
+        provider.key_origin(),
+        Some("GOOGLE_API_KEY, which goes before GEMINI_API_KEY: that holds another")
+    );
+    let env = |name: &str| name.starts_with('G').then(|| "k-1".to_owned());
+    let provider = SpecProvider::from_env(find("gemini").unwrap(), &env);
+    assert_eq!(provider.key_origin(), Some("GOOGLE_API_KEY"));
+}
+
+#[test]
+fn an_account_signs_in_at_its_own_hosts_only() {
+    let file = std::env::temp_dir().join(format!("llm-provider-no-credentials-{}.json", std::process::id()));
+    let env = |name: &str| match name {
+        "GOOGLE_CLOUD_PROJECT" => Some("p-1".to_owned()),
+        "GOOGLE_APPLICATION_CREDENTIALS" => Some(file.display().to_string()),
+        _ => None,
+    };
+    let provider = SpecProvider::from_env(find("vertex").unwrap(), &env);
+    assert_eq!(provider.key_origin(), Some("GOOGLE_APPLICATION_CREDENTIALS"));
+    let error = provider.create_client(&ModelConfig::new("gemini-x")).unwrap_err();
+    let expected = if cfg!(feature = "vertex") { "cannot be read" } else { "cannot sign in" };
+    assert_eq!((error.kind(), error.message().contains(expected)), (ErrorKind::Config, true), "{error:?}");
+    // Elsewhere nothing is read and nobody signs in; a file that was chosen for the place is.
+    let elsewhere =
+        provider.clone().with_base_url("http://127.0.0.1:9/v1/projects/p/locations/l/publishers/google");
+    elsewhere.create_client(&ModelConfig::new("gemini-x")).unwrap();
+    let chosen = elsewhere.with_credentials(&file);
+    assert_eq!(chosen.create_client(&ModelConfig::new("gemini-x")).unwrap_err().kind(), ErrorKind::Config);
+    // A key is as good as an account.
+    let key = llm_types::Secret::key("k").unwrap();
+    let keyed = provider.with_keys(crate::KeySupply::fixed("here", vec![key]));
+    keyed.create_client(&ModelConfig::new("gemini-x")).unwrap();
 }

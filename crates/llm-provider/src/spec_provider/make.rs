@@ -77,12 +77,18 @@ impl SpecProvider {
     ) -> Result<HttpClient, Error> {
         let settings = model.settings.clone().unwrap_or_else(|| self.settings.clone());
         let row = self.row_at(address);
+        let transport = self.shared.transport(&settings)?;
+        // A token stays with whom it was given for, as a key does.
+        let own_place = model.base_url.as_deref().is_none_or(|url| self.shares_keys_with(url));
+        let sign_in = row.sign_in.as_ref().filter(|_| keys.is_empty() && model.keys.is_none());
+        let sign_in = sign_in.filter(|_| row.owns(address) || (self.signed_in.is_chosen() && own_place));
+        let tokens = sign_in.map(|sign_in| self.signed_in.tokens(sign_in, transport.clone())).transpose()?;
         let mut builder = HttpClient::builder(base_url, model.wire())
             .provider(&self.name)
             // A provider of the user's own name is traced by that name.
             .traced_as(self.spec.traced_as.filter(|_| self.name == self.spec.name).unwrap_or(&self.name))
             .dialect(self.dialect)
-            .transport(self.shared.transport(&settings)?)
+            .transport(transport)
             .registry(self.shared.lanes().clone())
             .settings(settings)
             .headers(model.headers.clone())
@@ -90,6 +96,9 @@ impl SpecProvider {
             .capabilities(row.capabilities.clone());
         for (name, declared) in &self.limits {
             builder = builder.shared_limit(self.shared.lanes().update_limit(name, *declared, clock::now()));
+        }
+        if let Some(tokens) = tokens {
+            builder = builder.tokens(tokens);
         }
         builder = match self.keys.identity() {
             // The provider's own keys share the calls of all its models.
@@ -104,7 +113,7 @@ impl SpecProvider {
             families::adapted(self.dialect.default_quirks(), row, model.wire())
         };
         let is_bearer = |name: &str| self.keys.is_ambient() && row.bearer_env.contains(&name);
-        if model.keys.is_none() && self.keys.origin().is_some_and(is_bearer) {
+        if model.keys.is_none() && self.keys.identity().is_some_and(is_bearer) {
             quirks.auth = AuthHeader::Bearer;
         }
         builder = builder.quirks(quirks);

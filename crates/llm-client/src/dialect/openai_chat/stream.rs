@@ -4,12 +4,13 @@ mod choice;
 
 use std::borrow::Cow;
 
-use llm_types::{Error, ErrorKind, Extra, FinishReason, StreamEvent, Usage, UsageSource, Warning};
+use llm_types::{Error, ErrorKind, Extra, FinishReason, StreamEvent, UsageSource};
 use serde_json::value::RawValue;
 
 use self::choice::{ChoiceState, Shared};
 use super::usage;
 use super::wire::{Answer, Choice};
+use crate::dialect::ending::{self, UsageSoFar};
 use crate::dialect::events::{cut, mended};
 use crate::dialect::ids::short_id;
 use crate::dialect::json::{self, Raw};
@@ -33,9 +34,7 @@ pub(crate) struct StreamState {
     head: Head,
     choices: Vec<ChoiceState>,
     members: Members,
-    usage: Option<Usage>,
-    /// The usage as sent, where it holds more than the ledger has places for.
-    usage_json: String,
+    usage: UsageSoFar,
     /// Something came that a reader has seen.
     content: bool,
     repaired: bool,
@@ -63,8 +62,7 @@ impl StreamState {
             head: Head::default(),
             choices: Vec::new(),
             members: Members::default(),
-            usage: None,
-            usage_json: String::new(),
+            usage: UsageSoFar::default(),
             content: false,
             repaired: false,
             done: false,
@@ -126,7 +124,7 @@ impl StreamState {
         for choice in std::mem::take(&mut self.choices) {
             choice.close(&self.head, out);
         }
-        self.usage_at_end(out);
+        self.usage.finish("usage", out);
         out.push(StreamEvent::End);
         Ok(())
     }
@@ -195,8 +193,6 @@ impl StreamState {
         whole: bool,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
-        let too_many =
-            |what: &str| Err(Error::new(ErrorKind::TooLarge, format!("the answer has more than {what}")));
         let index = choice.index.count().and_then(|n| u32::try_from(n).ok());
         let index = index.unwrap_or_else(|| u32::try_from(place).unwrap_or(u32::MAX));
         let at = self.choices.iter().position(|known| known.index == index).unwrap_or_else(|| {
@@ -204,17 +200,19 @@ impl StreamState {
             self.choices.len() - 1
         });
         if at >= MOST_CHOICES {
-            return too_many(&format!("{MOST_CHOICES} choices"));
+            return Err(ending::too_many(&format!("{MOST_CHOICES} choices")));
         }
         let replay = self.quirks.replay_members;
         let shared = Shared { head: &self.head, origin: self.origin.as_deref(), replay, whole };
         let Some(state) = self.choices.get_mut(at) else { return Ok(()) };
         state.take(choice, shared, out);
         if state.calls() > MOST_CALLS {
-            return too_many(&format!("{MOST_CALLS} tool calls"));
+            return Err(ending::too_many(&format!("{MOST_CALLS} tool calls")));
         }
         if state.kept_bytes() > MOST_KEPT_BYTES {
-            return too_many(&format!("{MOST_KEPT_BYTES} bytes of sound, annotations and the like"));
+            return Err(ending::too_many(&format!(
+                "{MOST_KEPT_BYTES} bytes of sound, annotations and the like"
+            )));
         }
         if std::mem::take(&mut state.repaired) {
             self.note_repair(out);
@@ -250,23 +248,8 @@ impl StreamState {
     fn take_usage(&mut self, raw: &RawValue, out: &mut Vec<StreamEvent>) {
         let source = if self.is_complete() { UsageSource::Reported } else { UsageSource::Partial };
         let Some(reported) = usage::read(Raw::of(raw), self.quirks.usage, source) else { return };
-        self.usage_json.clear();
-        if reported.more {
-            self.usage_json.push_str(raw.get());
-        }
-        if self.usage != Some(reported.usage) {
-            self.usage = Some(reported.usage);
-            self.aside(StreamEvent::Usage(reported.usage), out);
-        }
-    }
-
-    /// What was said of tokens on the way holds for the whole, now that it is whole.
-    fn usage_at_end(&mut self, out: &mut Vec<StreamEvent>) {
-        if let Some(usage) = self.usage.filter(|usage| usage.source == UsageSource::Partial) {
-            out.push(StreamEvent::Usage(Usage { source: UsageSource::Reported, ..usage }));
-        }
-        if let Ok(value) = RawValue::from_string(std::mem::take(&mut self.usage_json)) {
-            out.push(StreamEvent::Extra { choice: None, name: "usage".to_owned(), value });
+        if let Some(event) = self.usage.take(&reported, raw.get()) {
+            self.aside(event, out);
         }
     }
 
@@ -285,9 +268,7 @@ impl StreamState {
         if !self.is_complete() {
             return Err(cut(self.content));
         }
-        let warning =
-            Warning::new("answer", "the stream was cut after the answer, and perhaps before its usage");
-        self.aside(StreamEvent::Warning(warning), out);
+        self.aside(StreamEvent::Warning(ending::cut_after_answer()), out);
         Ok(())
     }
 }

@@ -3,16 +3,9 @@
 use llm_types::{Totals, Usage, UsageSource};
 
 use super::wire::Tokens;
+use crate::dialect::ending::Reported;
 use crate::dialect::json::{Raw, Rest};
 use crate::dialect::quirks::{InTotal, UsageRule};
-
-/// What a server said of tokens.
-#[derive(Debug)]
-pub(super) struct Reported {
-    pub(super) usage: Usage,
-    /// It holds members that the ledger has no place for.
-    pub(super) more: bool,
-}
 
 /// Reads a usage object; `None` where it says nothing of tokens.
 ///

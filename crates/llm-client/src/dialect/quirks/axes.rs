@@ -45,6 +45,10 @@ pub enum ReasoningForm {
     Object,
     /// `reasoning: {"enabled": true | false}`, levels as `reasoning_effort` beside it.
     Enabled,
+    /// `thinkingConfig: {"thinkingBudget": N}`; a level is a number of tokens, in digits.
+    ThinkingBudget,
+    /// `thinkingConfig: {"thinkingLevel": "LOW"}`.
+    ThinkingLevel,
     /// `chat_template_kwargs: {NAME: true}`, levels as `reasoning_effort`.
     TemplateSwitch {
         /// The template's name for it: `enable_thinking`, `thinking` …
@@ -61,6 +65,35 @@ pub enum ReasoningForm {
         /// It can be switched off.
         off: bool,
     },
+}
+
+/// Whether a stream comes as events or as one JSON list. Both are read, whatever was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamForm {
+    /// Server-sent events (`alt=sse`).
+    Events,
+    /// A JSON list that grows.
+    List,
+}
+
+/// What counting tokens takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountForm {
+    /// The whole request, inside of a member.
+    Whole,
+    /// The members that are read, as they are.
+    Bare,
+}
+
+/// What making embeddings takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbeddingsForm {
+    /// `content` and its settings beside it, or a list of them.
+    Contents,
+    /// One `content`, and its settings in an object.
+    Config,
+    /// `instances` and `parameters`.
+    Instances,
 }
 
 /// A member inside an object of the body, with the value it has to have.

@@ -7,12 +7,12 @@ use llm_types::{Extra, FinishReason};
 
 use super::*;
 
-pub(super) struct Recorded {
-    pub(super) name: String,
-    pub(super) model: String,
-    pub(super) streamed: bool,
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub(in crate::dialect) struct Recorded {
+    pub(in crate::dialect) name: String,
+    pub(in crate::dialect) model: String,
+    pub(in crate::dialect) streamed: bool,
+    pub(in crate::dialect) status: u16,
+    pub(in crate::dialect) body: Vec<u8>,
 }
 
 fn recorded() -> Vec<Recorded> {
@@ -20,7 +20,7 @@ fn recorded() -> Vec<Recorded> {
 }
 
 /// The recorded bodies below a folder; none where the variable is not set.
-pub(super) fn recorded_in(dialect: &str) -> Vec<Recorded> {
+pub(in crate::dialect) fn recorded_in(dialect: &str) -> Vec<Recorded> {
     let Ok(folder) = std::env::var("LLM_TEST_DATA") else {
         println!("skipped: LLM_TEST_DATA is not set");
         return Vec::new();

@@ -203,3 +203,24 @@ proptest! {
         prop_assert_eq!(strip(events(bytes.chunks(1))), strip(whole));
     }
 }
+
+#[test]
+fn bare_json_behind_events_is_read_where_it_is_expected() {
+    let body = b"data: a\r\n\r\n{\r\n  \"error\": {}\r\n}\r\n";
+    for cut in 0..=body.len() {
+        let (start, end) = body.split_at(cut);
+        let mut decoder = SseDecoder::new(1000).with_late_json();
+        let mut found = Vec::new();
+        for piece in [start, end] {
+            let mut frames = decoder.feed(piece);
+            while let Some(frame) = frames.next().unwrap() {
+                found.push((frame.data.to_owned(), frame.bare));
+            }
+        }
+        found.extend(decoder.finish().unwrap().map(|frame| (frame.data.trim().to_owned(), frame.bare)));
+        let [(first, false), (last, true)] = found.as_slice() else { panic!("{found:?} cut at {cut}") };
+        assert_eq!(first, "a");
+        let json: String = last.chars().filter(|c| !c.is_whitespace()).collect();
+        assert_eq!(json, r#"{"error":{}}"#);
+    }
+}

@@ -1,0 +1,55 @@
+//! Whole bodies: the answer to a plain call, or to a streamed one that came in one piece.
+
+use http::StatusCode;
+use llm_types::{ChatResponse, Error, StreamEvent};
+
+use super::errors;
+use super::stream::StreamState;
+use super::wire::Answer;
+use crate::dialect::{WireTarget, json, whole};
+use crate::framing::JsonListDecoder;
+
+/// Reads the body of a 200.
+///
+/// # Errors
+/// The server's own error, where the body holds one; `ContentFilter` where the prompt was refused; `Protocol`
+/// where the body holds no answer.
+pub(crate) fn decode(body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
+    whole::response(|out| decode_events(body, target, out))
+}
+
+/// [`decode`], as the events of a stream. Events that were given before an error are true.
+pub(crate) fn decode_events(
+    body: &[u8],
+    target: &WireTarget<'_>,
+    out: &mut Vec<StreamEvent>,
+) -> Result<(), Error> {
+    let (text, replaced) = json::text(body);
+    match text.as_bytes().first() {
+        Some(b'{') => {
+            let mut scratch = String::new();
+            let (answer, repaired) = json::parse::<Answer<'_>>(&text, &mut scratch)
+                .map_err(|error| json::broken("the body", &error))?;
+            StreamState::new(target).whole(answer, &text, replaced || repaired, out)
+        }
+        Some(b'[') => {
+            let mut state = StreamState::new(target);
+            let mut decoder = JsonListDecoder::new(u64::MAX);
+            let mut frames = decoder.feed(body);
+            while let Some(frame) = frames.next()? {
+                state.step(frame, out)?;
+            }
+            if let Some(frame) = decoder.finish()? {
+                state.step(frame, out)?;
+            }
+            state.finish(out)
+        }
+        Some(b'"') => Err(errors::error_of(&text, StatusCode::OK, target)),
+        Some(_) if whole::is_stream(&text) => {
+            let mut state = StreamState::new(target);
+            whole::frames(body, |frame| state.step(frame, out))?;
+            state.finish(out)
+        }
+        _ => Err(whole::not_json(&text)),
+    }
+}
