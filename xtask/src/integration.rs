@@ -26,7 +26,9 @@ fn run(mut args: Args) -> Outcome {
     let named = args.value("--bin")?;
     args.end()?;
     if !quick {
-        run::echo(run::cargo().arg("test").args(run::WHOLE).args(["--test", "it"]))?;
+        run::echo(
+            run::cargo().env("LLM_SDKS", "install").arg("test").args(run::WHOLE).args(["--test", "it"]),
+        )?;
     }
     let binary = process::binary(named)?;
     if !quick {

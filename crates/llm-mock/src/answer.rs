@@ -32,8 +32,8 @@ pub(crate) struct Answer {
     pub(crate) framing: Framing,
     pub(crate) close: bool,
     pub(crate) fault: Option<Fault>,
-    /// Sent as `x-request-id: req_mock_N`.
-    pub(crate) request_id: Option<u64>,
+    /// Sent as a header of this name, with the value `req_mock_N`.
+    pub(crate) request_id: Option<(&'static str, u64)>,
     /// The body is the whole response.
     pub(crate) raw: bool,
 }

@@ -226,8 +226,8 @@ impl MockConfig {
     }
 
     /// Appends one JSON line a request to this file when it ends: `n`, `at_ms` and `took_ms` (arrival since the
-    /// server's start; until the end), `unix_ms`, `connection`, `method`, `path`, `status`, `outcome`, `key` (a
-    /// fingerprint), `body_bytes`, `body_hash`. Independent of [`MockConfig::log`].
+    /// server's start; until the end), `unix_ms`, `connection`, `method`, `path`, `dialect`, `status`, `outcome`,
+    /// `key` (a fingerprint), `body_bytes`, `body_hash`, `notes` (see [`Request::notes`]; left out when there is none). Independent of [`MockConfig::log`].
     #[must_use]
     pub fn log_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.log_file = Some(path.into());

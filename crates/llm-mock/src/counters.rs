@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use crate::log::Outcome;
+use crate::{dialect::Dialect, log::Outcome};
 
 /// The running numbers.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(crate) struct Counters {
     pub(crate) connections: AtomicU64,
     pub(crate) open_connections: AtomicU64,
     pub(crate) log_errors: AtomicU64,
+    pub(crate) notes: AtomicU64,
+    dialects: [AtomicU64; Dialect::ALL.len()],
     statuses: Statuses,
 }
 
@@ -57,6 +59,10 @@ pub struct Counts {
     pub open_connections: u64,
     /// Lines that could not be written to the log file.
     pub log_errors: u64,
+    /// What was noted about all requests; see [`Request::notes`](crate::Request::notes).
+    pub notes: u64,
+    /// Requests by dialect, those that were asked for at all.
+    pub dialects: Vec<(Dialect, u64)>,
     /// Replies by status, in order of status; those that were cancelled or cut after their head count too.
     pub statuses: Vec<(u16, u64)>,
 }
@@ -66,6 +72,12 @@ impl Counts {
     #[must_use]
     pub fn status(&self, status: u16) -> u64 {
         self.statuses.iter().find(|(code, _)| *code == status).map_or(0, |(_, count)| *count)
+    }
+
+    /// Requests in this dialect.
+    #[must_use]
+    pub fn dialect(&self, dialect: Dialect) -> u64 {
+        self.dialects.iter().find(|(known, _)| *known == dialect).map_or(0, |(_, count)| *count)
     }
 }
 
@@ -81,13 +93,21 @@ impl fmt::Display for Counts {
         for (status, count) in &self.statuses {
             write!(f, ", {status}: {count}")?;
         }
+        // Worth a word only where it is not the usual one.
+        for (dialect, count) in self.dialects.iter().filter(|(dialect, _)| *dialect != Dialect::OpenAiChat) {
+            write!(f, ", {dialect}: {count}")?;
+        }
         Ok(())
     }
 }
 
 impl Counters {
     /// Counts an arrival; returns its number, from 1, and how many are now in flight.
-    pub(crate) fn arrive(&self) -> (u64, u64) {
+    pub(crate) fn arrive(&self, dialect: Dialect) -> (u64, u64) {
+        let own = Dialect::ALL.iter().zip(&self.dialects).find(|(known, _)| **known == dialect);
+        if let Some((_, count)) = own {
+            count.fetch_add(1, SeqCst);
+        }
         let in_flight = self.in_flight.fetch_add(1, SeqCst) + 1;
         self.max_in_flight.fetch_max(in_flight, SeqCst);
         (self.total.fetch_add(1, SeqCst) + 1, in_flight)
@@ -134,6 +154,12 @@ impl Counters {
             connections: self.connections.load(SeqCst),
             open_connections: self.open_connections.load(SeqCst),
             log_errors: self.log_errors.load(SeqCst),
+            notes: self.notes.load(SeqCst),
+            dialects: Dialect::ALL
+                .into_iter()
+                .zip(self.dialects.iter().map(|count| count.load(SeqCst)))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
             statuses,
         }
     }
@@ -146,7 +172,14 @@ mod tests {
     #[test]
     fn arrivals_and_ends_add_up() {
         let counters = Counters::default();
-        assert_eq!((counters.arrive(), counters.arrive(), counters.arrive()), ((1, 1), (2, 2), (3, 3)));
+        assert_eq!(
+            (
+                counters.arrive(Dialect::OpenAiChat),
+                counters.arrive(Dialect::Gemini),
+                counters.arrive(Dialect::OpenAiChat)
+            ),
+            ((1, 1), (2, 2), (3, 3))
+        );
         counters.leave(Outcome::Answered, Some(200));
         counters.leave(Outcome::Cancelled, None);
         let counts = counters.snapshot();
@@ -157,7 +190,8 @@ mod tests {
         assert_eq!((counts.status(429), counts.status(500)), (1, 0));
         assert_eq!(
             counts.to_string(),
-            "3 requests (1 answered, 1 cancelled, 1 cut) on 0 connections, at most 3 at once, 200: 1, 429: 1"
+            "3 requests (1 answered, 1 cancelled, 1 cut) on 0 connections, at most 3 at once, 200: 1, 429: 1, \
+             gemini: 1"
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Which answer a request gets.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::SeqCst},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -9,12 +9,14 @@ use http::Method;
 
 use crate::{
     answer::{Answer, Cue},
+    dialect::Dialect,
     fault::Framing,
+    gemini,
     limits::Refused,
-    log::{Exchange, Request},
-    openai_chat::{self, Context, Pace, Problem},
+    log::{Exchange, Received, Request},
     script::{Content, Reply},
     shared::{Queue, Shared, lock},
+    speech::{Context, Pace},
 };
 
 impl Shared {
@@ -22,11 +24,16 @@ impl Shared {
     pub(crate) fn answer(&self, exchange: &Exchange) -> Answer {
         let request = &exchange.request;
         let post = request.method == Method::POST;
+        let dialect = Dialect::of(request);
+        self.note(dialect, request);
+        if dialect == Dialect::Gemini && gemini::key_in_url(request) {
+            return self.signed(exchange, dialect.refuse(request, Refused::KeyInUrl));
+        }
         let mut desk = lock(&self.desk);
         if let Err(refused) = desk.gate.check(post, request.key(), exchange.in_flight, request.arrived) {
             let late = if refused == Refused::Failure { self.delay(&mut desk.gate) } else { Duration::ZERO };
             drop(desk);
-            return self.signed(exchange, Answer { delay: late, ..Problem::refused(refused).into_answer() });
+            return self.signed(exchange, Answer { delay: late, ..dialect.refuse(request, refused) });
         }
         let here = if desk.by_path.is_empty() { None } else { desk.by_path.get_mut(request.path()) };
         let mut reply = here.and_then(Queue::take).or_else(|| desk.queue.take());
@@ -48,6 +55,15 @@ impl Shared {
         self.signed(exchange, Answer { delay, ..answer })
     }
 
+    fn note(&self, dialect: Dialect, request: &Received) {
+        if !self.config.log && self.log_file.is_none() {
+            return;
+        }
+        let notes = dialect.notes(request);
+        self.counters.notes.fetch_add(notes.len().try_into().unwrap_or(u64::MAX), SeqCst);
+        let _ = request.notes.set(notes);
+    }
+
     fn delay(&self, gate: &mut crate::limits::Gate) -> Duration {
         let (least, most) = self.config.delay;
         gate.between(least, most)
@@ -67,7 +83,8 @@ impl Shared {
             strict_models: self.config.strict_models,
             now: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
         };
-        openai_chat::answer(&exchange.request, reply, self.pace(reply), &context)
+        let request = &exchange.request;
+        Dialect::of(request).answer(request, reply, self.pace(reply), &context)
     }
 
     /// A scripted reply, its contents and all that goes wrong with it.
@@ -104,8 +121,9 @@ impl Shared {
 
     /// Gives every answer an id to ask about, unless it has one.
     fn signed(&self, exchange: &Exchange, mut answer: Answer) -> Answer {
-        if !answer.raw && !answer.has_header("x-request-id") {
-            answer.request_id = Some(exchange.request.number);
+        let name = Dialect::of(&exchange.request).request_id_header();
+        if let Some(name) = name.filter(|name| !answer.raw && !answer.has_header(name)) {
+            answer.request_id = Some((name, exchange.request.number));
         }
         answer
     }

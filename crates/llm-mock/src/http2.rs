@@ -27,6 +27,7 @@ use tokio::{
 
 use crate::{
     answer::{Answer, Flow, RESET_AFTER, Step},
+    dialect::Marks,
     fault::{ConnectionFault, Fault, Framing},
     log::{Exchange, Outcome, Received, key_of},
     openai_chat::Problem,
@@ -113,6 +114,10 @@ async fn exchange(
         }
     };
     let key = parts.headers.iter().find_map(|(name, value)| key_of(name.as_str(), value.as_bytes()));
+    let mut marks = Marks::default();
+    for (name, value) in &parts.headers {
+        marks.note(name.as_str(), value.as_bytes());
+    }
     let target = parts.uri.path_and_query().map_or("*", http::uri::PathAndQuery::as_str);
     let arrived = std::time::Instant::now();
     let received = Received {
@@ -123,9 +128,11 @@ async fn exchange(
         version: parts.version,
         target: Bytes::copy_from_slice(target.as_bytes()),
         key: key.map(Bytes::copy_from_slice),
+        marks,
         method: parts.method,
         headers: if shared.wants_headers() { parts.headers } else { http::HeaderMap::new() },
         body,
+        notes: OnceLock::new(),
         end: OnceLock::new(),
     };
     let mut exchange = Exchange::begin(shared, received);
@@ -171,10 +178,10 @@ fn head(answer: &Answer, body: FlowBody) -> Response<FlowBody> {
     if answer.framing == Framing::Length && answer.status != 204 {
         headers.insert(http::header::CONTENT_LENGTH, answer.body.len().into());
     }
-    if let Some(number) = answer.request_id
+    if let Some((name, number)) = answer.request_id
         && let Ok(value) = HeaderValue::from_str(&format!("req_mock_{number}"))
     {
-        headers.insert(HeaderName::from_static("x-request-id"), value);
+        headers.insert(HeaderName::from_static(name), value);
     }
     let mut own: Vec<HeaderName> = Vec::new();
     for (name, value) in &answer.headers {

@@ -20,7 +20,8 @@ const LONGEST: Duration = Duration::from_secs(u32::MAX as u64);
 /// Keys are checked on every path, the rest on `POST` only; a refused request takes no scripted reply.
 #[derive(Clone, Default)]
 pub struct Limits {
-    /// How many requests a second or minute are let through; the others get 429 `rate_limit_exceeded`.
+    /// How many requests a second or minute are let through; the others get 429 `rate_limit_exceeded`, or what the
+    /// vendor calls it. Gemini says when to come back in the body.
     pub rate: Option<RateLimit>,
     /// How many requests may be in flight; one more gets 429 at once.
     pub max_in_flight: Option<u64>,
@@ -128,6 +129,7 @@ pub(crate) enum Refused {
     Rate { headers: Vec<(String, String)> },
     Busy,
     Failure,
+    KeyInUrl,
 }
 
 /// The limits and what they have counted so far.

@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
 
-use crate::shared::{Shared, lock};
+use crate::{
+    dialect::{Dialect, Marks},
+    shared::{Shared, lock},
+};
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -43,9 +46,12 @@ pub(crate) struct Received {
     /// As on the request line, known to be UTF-8.
     pub(crate) target: Bytes,
     pub(crate) key: Option<Bytes>,
+    pub(crate) marks: Marks,
     /// Empty unless somebody is going to look.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What is odd about it, once somebody has looked.
+    pub(crate) notes: OnceLock<Vec<String>>,
     pub(crate) end: OnceLock<(Instant, Outcome, Option<u16>)>,
 }
 
@@ -75,6 +81,10 @@ impl Received {
             _ => target,
         };
         path.split_once('?').map_or(path, |(path, _)| path)
+    }
+
+    pub(crate) fn query(&self) -> Option<&str> {
+        self.target().split_once('?').map(|(_, query)| query)
     }
 
     pub(crate) fn key(&self) -> Option<&str> {
@@ -134,7 +144,7 @@ impl Request {
     /// What follows the `?`.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.0.target().split_once('?').map(|(_, query)| query)
+        self.0.query()
     }
 
     /// All headers.
@@ -153,6 +163,20 @@ impl Request {
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.0.key()
+    }
+
+    /// The dialect it speaks.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        Dialect::of(&self.0)
+    }
+
+    /// What is odd about it, though the real server might take it: members that the protocol does not name
+    /// (``unknown member `foo` ``), and `key in the URL`, which is refused. Of Anthropic and Gemini requests only,
+    /// and only while there is a log.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        self.0.notes.get().map_or(&[], Vec::as_slice)
     }
 
     /// The body, byte for byte.
@@ -217,7 +241,7 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Counts and logs an arrival. `received.number` is filled in here.
     pub(crate) fn begin(shared: &Arc<Shared>, mut received: Received) -> Self {
-        let (number, in_flight) = shared.counters.arrive();
+        let (number, in_flight) = shared.counters.arrive(Dialect::of(&received));
         received.number = number;
         let request = Arc::new(received);
         if shared.config.log {

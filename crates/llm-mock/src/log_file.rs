@@ -11,8 +11,8 @@ use std::{
 use serde::Serialize;
 
 use crate::{
+    dialect::Dialect,
     log::{Outcome, Received},
-    openai_chat,
     text::fingerprint,
 };
 
@@ -38,6 +38,7 @@ struct Line<'a> {
     connection: u64,
     method: &'a str,
     path: &'a str,
+    dialect: Dialect,
     /// Null when no head was sent.
     status: Option<u16>,
     outcome: Outcome,
@@ -45,6 +46,9 @@ struct Line<'a> {
     key: Option<String>,
     body_bytes: usize,
     body_hash: String,
+    /// See [`Request::notes`](crate::Request::notes).
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
     /// The last user message's text, under the option for it only.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
@@ -70,12 +74,14 @@ impl LogFile {
             connection: request.connection,
             method: request.method.as_str(),
             path: request.path(),
+            dialect: Dialect::of(request),
             status,
             outcome,
             key: request.key.as_deref().map(|key| format!("{:08x}", fingerprint(key) >> 32)),
             body_bytes: request.body.len(),
             body_hash: format!("{:016x}", fingerprint(&request.body)),
-            user: if self.bodies { openai_chat::last_user_text(&request.body) } else { None },
+            notes: request.notes.get().map_or(&[], Vec::as_slice),
+            user: if self.bodies { Dialect::of(request).last_user_text(request) } else { None },
         };
         let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');

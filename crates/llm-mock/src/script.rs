@@ -26,6 +26,9 @@ pub struct Reply {
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) tool_calls: Vec<ToolCall>,
     pub(crate) reasoning: Option<String>,
+    pub(crate) redacted: Option<String>,
+    pub(crate) signature: Option<String>,
+    pub(crate) cached: (u64, u64),
     pub(crate) refusal: Option<String>,
     pub(crate) finish_reason: Option<String>,
     pub(crate) usage: UsageField,
@@ -34,6 +37,7 @@ pub struct Reply {
     pub(crate) tokens_per_sec: Option<f64>,
     pub(crate) ending: Ending,
     pub(crate) no_end: bool,
+    pub(crate) stream_error: Option<u16>,
     pub(crate) framing: Option<Framing>,
     pub(crate) close: bool,
     pub(crate) fault: Option<Fault>,
@@ -100,6 +104,9 @@ impl Reply {
             headers: Vec::new(),
             tool_calls: Vec::new(),
             reasoning: None,
+            redacted: None,
+            signature: None,
+            cached: (0, 0),
             refusal: None,
             finish_reason: None,
             usage: UsageField::Counted,
@@ -108,6 +115,7 @@ impl Reply {
             tokens_per_sec: None,
             ending: Ending::Whole,
             no_end: false,
+            stream_error: None,
             framing: None,
             close: false,
             fault: None,
@@ -206,14 +214,40 @@ impl Reply {
         self
     }
 
-    /// Reasoning before the content, as `reasoning_content`.
+    /// Reasoning before the content: `reasoning_content`, a signed `thinking` block, a `thought` part. Given whether
+    /// the request asks for it or not; withheld, with its signature left, where the request says so in as many words
+    /// (`"display":"omitted"`, `"includeThoughts":false`).
     #[must_use]
     pub fn reasoning(mut self, reasoning: impl Into<String>) -> Self {
         self.reasoning = Some(reasoning.into());
         self
     }
 
-    /// The finish reason, instead of `stop`, `length` or `tool_calls`.
+    /// A `redacted_thinking` block with this data, before the content. Anthropic only; the others have no such thing.
+    #[must_use]
+    pub fn redacted_reasoning(mut self, data: impl Into<String>) -> Self {
+        self.redacted = Some(data.into());
+        self
+    }
+
+    /// The signature of the reasoning, instead of one that the mock makes from what is signed. One of its own is
+    /// checked when it comes back: with another text, or on another part, it gets 400. Not for OpenAI Chat.
+    #[must_use]
+    pub fn signature(mut self, signature: impl Into<String>) -> Self {
+        self.signature = Some(signature.into());
+        self
+    }
+
+    /// Counts so many of the prompt's tokens as read from a cache, and as written to one, as far as the prompt has
+    /// them. Only Anthropic reports what was written.
+    #[must_use]
+    pub fn cached(mut self, read: u64, written: u64) -> Self {
+        self.cached = (read, written);
+        self
+    }
+
+    /// The finish reason, instead of `stop`, `length` or `tool_calls`. These three and `content_filter` become each
+    /// vendor's own word; any other is sent as it stands.
     #[must_use]
     pub fn finish_reason(mut self, reason: impl Into<String>) -> Self {
         self.finish_reason = Some(reason.into());
@@ -278,11 +312,19 @@ impl Reply {
         self
     }
 
-    /// Ends a generated stream cleanly without finish reason, usage and end marker. A plain answer gets a null
-    /// finish reason.
+    /// Ends a generated stream cleanly without finish reason, usage and end marker. A plain answer gets no finish
+    /// reason, or a null one.
     #[must_use]
     pub fn no_end(mut self) -> Self {
         self.no_end = true;
+        self
+    }
+
+    /// Ends a generated stream with the vendor's error for this status, after everything else it says and instead of
+    /// finish reason and end marker; the status of the answer is 200 all the same. A plain answer is that error.
+    #[must_use]
+    pub fn stream_error(mut self, status: u16) -> Self {
+        self.stream_error = Some(status);
         self
     }
 
@@ -330,11 +372,13 @@ impl Script {
     /// | `headers` | object, or array of `[name, value]` pairs |
     /// | `text`, `body`, `sse`, `raw` | at most one of them; `body` is a string sent verbatim or any JSON sent as written |
     /// | `tool_calls` | array of `{"name", "arguments", "id"?}`; `arguments` is a string sent verbatim or any JSON |
-    /// | `reasoning`, `refusal`, `finish_reason` | strings |
+    /// | `reasoning`, `redacted_reasoning`, `signature`, `refusal`, `finish_reason` | strings |
+    /// | `cached` | `[read, written]`: see [`Reply::cached`] |
     /// | `usage` | JSON sent as written; `null` for none |
     /// | `delay_ms`, `first_token_ms`, `tokens_per_sec` | numbers |
     /// | `cut_at`, `stall_at`, `reset_at` | at most one of them: bytes of the body as sent |
     /// | `no_end`, `close` | booleans |
+    /// | `stream_error` | a status: see [`Reply::stream_error`] |
     /// | `framing` | `length`, `chunked` or `close` |
     /// | `fault` | see [`Fault`] |
     /// | `times` | how many requests the line answers, default 1 |

@@ -30,6 +30,9 @@ struct Line {
     #[serde(default)]
     tool_calls: Vec<Call>,
     reasoning: Option<String>,
+    redacted_reasoning: Option<String>,
+    signature: Option<String>,
+    cached: Option<(u64, u64)>,
     refusal: Option<String>,
     finish_reason: Option<String>,
     #[serde(default, deserialize_with = "as_written")]
@@ -44,6 +47,7 @@ struct Line {
     reset_at: Option<usize>,
     #[serde(default)]
     no_end: bool,
+    stream_error: Option<u16>,
     #[serde(default)]
     close: bool,
     framing: Option<Framing>,
@@ -146,9 +150,13 @@ impl Line {
         let idle = BTreeMap::from([
             ("tool_calls", !generated && !self.tool_calls.is_empty()),
             ("reasoning", !generated && self.reasoning.is_some()),
+            ("redacted_reasoning", !generated && self.redacted_reasoning.is_some()),
+            ("signature", !generated && self.signature.is_some()),
+            ("cached", !generated && self.cached.is_some()),
             ("refusal", !generated && self.refusal.is_some()),
             ("finish_reason", !generated && self.finish_reason.is_some()),
             ("usage", !generated && self.usage.is_some()),
+            ("stream_error", !generated && self.stream_error.is_some()),
             ("no_end", !generated && self.no_end),
             ("tokens_per_sec", !generated && name != "sse" && self.tokens_per_sec.is_some()),
             ("status", name == "raw" && self.status.is_some()),
@@ -160,6 +168,9 @@ impl Line {
         }
         if let Some(status) = self.status.filter(|status| !(200..=999).contains(status)) {
             return Err(format!("`status`: {status} is not within 200 to 999"));
+        }
+        if let Some(status) = self.stream_error.filter(|status| !(400..=999).contains(status)) {
+            return Err(format!("`stream_error`: {status} is not within 400 to 999"));
         }
         if let Some(pace) = self.tokens_per_sec.filter(|pace| *pace <= 0.0) {
             return Err(format!("`tokens_per_sec`: {pace} is not above 0"));
@@ -186,6 +197,9 @@ impl Line {
             headers: self.headers.0,
             tool_calls: tool_calls.collect(),
             reasoning: self.reasoning,
+            redacted: self.redacted_reasoning,
+            signature: self.signature,
+            cached: self.cached.unwrap_or_default(),
             refusal: self.refusal,
             finish_reason: self.finish_reason,
             usage,
@@ -194,6 +208,7 @@ impl Line {
             tokens_per_sec: self.tokens_per_sec,
             ending,
             no_end: self.no_end,
+            stream_error: self.stream_error,
             framing: self.framing,
             close: self.close,
             fault: self.fault,
@@ -234,8 +249,8 @@ mod tests {
     fn every_key_reaches_the_reply() {
         let reply = one(
             r#"{"status":201,"headers":[["a","1"],["a","2"]],"text":"hi","tool_calls":[{"name":"f","arguments":{"x": 1}},
-            {"id":"b","name":"g","arguments":"{bro"}],"reasoning":"r","refusal":"no","finish_reason":"length","usage":{"n": 1},
-            "delay_ms":5,"first_token_ms":6,"tokens_per_sec":2.5,"cut_at":7,"no_end":true,"close":true,"framing":"close",
+            {"id":"b","name":"g","arguments":"{bro"}],"reasoning":"r","redacted_reasoning":"s","signature":"t","cached":[4,5],"refusal":"no","finish_reason":"length","usage":{"n": 1},
+            "delay_ms":5,"first_token_ms":6,"tokens_per_sec":2.5,"cut_at":7,"no_end":true,"stream_error":529,"close":true,"framing":"close",
             "fault":{"huge_head":300000},"times":3}"#
                 .replace('\n', "")
                 .as_str(),
@@ -248,6 +263,8 @@ mod tests {
             [ToolCall::new("call_0", "f", r#"{"x": 1}"#), ToolCall::new("b", "g", "{bro")]
         );
         assert_eq!((reply.reasoning.as_deref(), reply.refusal.as_deref()), (Some("r"), Some("no")));
+        assert_eq!((reply.redacted.as_deref(), reply.signature.as_deref()), (Some("s"), Some("t")));
+        assert_eq!((reply.cached, reply.stream_error), ((4, 5), Some(529)));
         assert_eq!((reply.finish_reason.as_deref(), reply.tokens_per_sec), (Some("length"), Some(2.5)));
         assert_eq!(reply.usage, UsageField::Json(r#"{"n": 1}"#.to_owned()));
         assert_eq!(

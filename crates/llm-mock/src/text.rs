@@ -74,6 +74,30 @@ pub(crate) fn push_json(out: &mut Vec<u8>, text: &str) {
     let _ = serde_json::to_writer(out, text);
 }
 
+/// Appends `text` as a JSON string, or `null`.
+pub(crate) fn push_or_null(out: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        Some(text) => push_json(out, text),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// Arguments as JSON. Broken ones would break the whole body, so they stand as a string.
+pub(crate) fn push_arguments(out: &mut Vec<u8>, arguments: &str) {
+    if arguments.trim().is_empty() {
+        out.extend_from_slice(b"{}");
+    } else if serde_json::from_str::<&serde_json::value::RawValue>(arguments).is_ok() {
+        out.extend_from_slice(arguments.as_bytes());
+    } else {
+        push_json(out, arguments);
+    }
+}
+
+/// Appends parts one after the other.
+pub(crate) fn push_all(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
 /// Appends a number in decimal.
 pub(crate) fn push_number(out: &mut Vec<u8>, number: u64) {
     use std::io::Write;

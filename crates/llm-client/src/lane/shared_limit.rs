@@ -165,6 +165,11 @@ impl LimitHold {
         self.end(Used::Request, now);
     }
 
+    /// Nothing has left after all: everything is given back.
+    pub fn unsent(mut self) {
+        self.sent = false;
+    }
+
     pub(super) fn end(mut self, used: Used, now: Instant) {
         used.settle(&mut self.limit.limiter(), self.cost, now);
         self.sent = true;
@@ -221,6 +226,10 @@ mod tests {
         let take = || limit.try_take(ONE, now).unwrap();
         drop(take());
         assert_eq!(available(&limit, now), (10.0, 1000.0), "never sent");
+        let mut hold = take();
+        hold.sent();
+        hold.unsent();
+        assert_eq!(available(&limit, now), (10.0, 1000.0), "not sent after all");
         let mut hold = take();
         hold.sent();
         drop(hold);

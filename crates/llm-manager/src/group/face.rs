@@ -215,6 +215,10 @@ macro_rules! speaks_for_its_group {
                 self.0.members().any(|client| client.health_probe().is_some()).then_some(self)
             }
 
+            fn token_counter(&self) -> Option<&dyn llm_client::TokenCounter> {
+                self.0.members().find_map(|client| client.token_counter())
+            }
+
             fn admission(&self) -> Option<&dyn llm_client::Admission> {
                 Some(&*self.0)
             }

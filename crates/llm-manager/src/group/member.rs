@@ -7,10 +7,12 @@ use std::time::Duration;
 use llm_client::clock::{self, Instant};
 use llm_client::driver::{Block, NotBefore};
 use llm_client::lane::{
-    Admission as Entry, AdmitOptions, BreakerState, Cost, EndpointId, LaneGuard, Lanes, Registry, Why,
+    self, AdmitOptions, BreakerState, Cost, DeclaredLimits, EndpointId, LaneGuard, Lanes, LimitHold,
+    RateLimit, Registry, SharedLimit, Why,
 };
 use llm_client::{Admission, Health, Metrics, ModelClient, Settings};
 
+use super::{cap, exhausted};
 use crate::balance::Latency;
 
 /// A client as a member of a pool or an aggregator, with what is said about it there.
@@ -70,54 +72,69 @@ impl Member {
     }
 }
 
+/// What a member has given a call.
+pub(super) struct Entry {
+    /// Of the gate that stands in for the client's own account.
+    pub(super) guard: Option<LaneGuard>,
+    /// Of the caps for the member.
+    pub(super) cap: Option<LimitHold>,
+}
+
 /// A member at its place.
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) client: Arc<dyn ModelClient>,
     pub(crate) weight: u32,
     pub(crate) priority: u32,
-    /// The caps of this pool for the member; for a client that keeps no account of itself also breaker, cool-down and
-    /// retry budget.
+    /// Breaker, cool-down and retry budget for a client that keeps no account of itself.
     gate: Option<Lanes>,
-    /// Whether the gate stands in for the client's own account.
-    stands_in: bool,
-    /// Whether the gate looks at tokens.
+    /// The caps of this group for the member.
+    cap: Option<Arc<SharedLimit>>,
+    /// Whether the cap looks at tokens.
     pub(super) counts_tokens: bool,
 }
 
 impl Slot {
-    pub(super) fn new(pool: &str, member: Member, settings: &Settings, registry: &Registry) -> Self {
-        let stands_in = member.client.admission().is_none();
-        let caps = Settings {
-            max_concurrent_calls: member.max_concurrent_calls,
-            requests_per_minute: member.requests_per_minute,
-            tokens_per_minute: member.tokens_per_minute,
-            ..settings.clone()
-        };
-        let capped = caps.max_concurrent_calls.is_some()
-            || caps.requests_per_minute.is_some()
-            || caps.tokens_per_minute.is_some();
-        let gate = (stands_in || capped).then(|| {
-            let health = member.client.health();
-            let address = health.and_then(|health| health.endpoint).unwrap_or_default();
-            let model = format!("{} {address}", member.client.id());
-            let id = EndpointId { base_url: pool.to_owned(), model: model.trim_end().to_owned() };
-            Lanes::new(registry.endpoint(&id, &caps, clock::now()), None)
+    /// `nth`: which of the members of the same id it is, from 1.
+    pub(super) fn new(
+        pool: &str,
+        nth: usize,
+        member: Member,
+        settings: &Settings,
+        registry: &Registry,
+    ) -> Self {
+        // The endpoints of one model are called alike.
+        let nth = if nth == 1 { String::new() } else { format!(" #{nth}") };
+        let name = format!("{pool} ▸ {}{nth}", member.client.id());
+        let gate = member.client.admission().is_none().then(|| {
+            // The caps stand apart, and there is no key.
+            let rules = Settings {
+                max_retries: settings.max_retries,
+                backoff_base: settings.backoff_base,
+                backoff_cap: settings.backoff_cap,
+                retry_after_cap: settings.retry_after_cap,
+                retry_budget_percent: settings.retry_budget_percent,
+                retry_budget_per_sec: settings.retry_budget_per_sec,
+                failure_threshold: settings.failure_threshold,
+                recovery_time: settings.recovery_time,
+                ..Settings::default()
+            };
+            let id = EndpointId { base_url: pool.to_owned(), model: format!("{}{nth}", member.client.id()) };
+            Lanes::new(registry.endpoint(&id, &rules, clock::now()), None)
         });
-        let counts_tokens = caps.tokens_per_minute.is_some();
+        let declared = DeclaredLimits {
+            max_concurrent_calls: member.max_concurrent_calls,
+            requests: member.requests_per_minute.map(RateLimit::per_minute),
+            tokens: member.tokens_per_minute.map(RateLimit::per_minute),
+        };
         Self {
             client: member.client,
             weight: member.weight,
             priority: member.priority,
             gate,
-            stands_in,
-            counts_tokens,
+            cap: cap(&name, declared, registry),
+            counts_tokens: declared.tokens.is_some(),
         }
-    }
-
-    /// The gate, where failures have to be told to it because the client keeps no account of itself.
-    pub(super) fn stands_in(&self) -> bool {
-        self.stands_in
     }
 
     /// The endpoints of its lanes, where the client tells of any.
@@ -126,7 +143,7 @@ impl Slot {
     }
 
     pub(super) fn ready(&self, cost: Cost, now: Instant, retrying: bool) -> Result<(), NotBefore> {
-        self.asked(now, retrying)?;
+        self.asked(cost, now, retrying)?;
         match &self.gate {
             None => Ok(()),
             Some(gate) => {
@@ -136,8 +153,11 @@ impl Slot {
         }
     }
 
-    /// What the client itself says.
-    fn asked(&self, now: Instant, retrying: bool) -> Result<(), NotBefore> {
+    /// What the cap and the client itself say.
+    fn asked(&self, cost: Cost, now: Instant, retrying: bool) -> Result<(), NotBefore> {
+        if let Some(cap) = &self.cap {
+            cap.ready(cost, now).map_err(exhausted)?;
+        }
         if let Some(client) = self.client.admission() {
             return client.ready(now, retrying);
         }
@@ -149,20 +169,21 @@ impl Slot {
         Err(NotBefore { at: None, block, reason })
     }
 
-    /// Takes a call in, if client and gate let it. Where one does not, nothing is taken.
-    pub(super) fn admit(
-        &self,
-        cost: Cost,
-        now: Instant,
-        retrying: bool,
-    ) -> Result<Option<LaneGuard>, NotBefore> {
-        self.asked(now, retrying)?;
-        let Some(gate) = &self.gate else { return Ok(None) };
-        let options = AdmitOptions { retrying, ..AdmitOptions::default() };
-        match gate.admit(cost, now, &options) {
-            Entry::Granted(guard) => Ok(Some(guard)),
-            Entry::NotBefore { at, why } => Err(refused(at, &why)),
-        }
+    /// Takes a call in, if cap, client and gate let it. Where one does not, nothing is taken.
+    pub(super) fn admit(&self, cost: Cost, now: Instant, retrying: bool) -> Result<Entry, NotBefore> {
+        self.asked(cost, now, retrying)?;
+        let guard = match &self.gate {
+            None => None,
+            Some(gate) => {
+                let options = AdmitOptions { retrying, ..AdmitOptions::default() };
+                match gate.admit(cost, now, &options) {
+                    lane::Admission::Granted(guard) => Some(guard),
+                    lane::Admission::NotBefore { at, why } => return Err(refused(at, &why)),
+                }
+            }
+        };
+        let cap = self.cap.as_ref().map(|cap| cap.try_take(cost, now)).transpose().map_err(exhausted)?;
+        Ok(Entry { guard, cap })
     }
 
     /// Calls on their way, whoever made them as far as that is known.
@@ -180,7 +201,7 @@ impl Slot {
 
     /// The first request of a call earns credit for retries. A client that keeps its own account does so itself.
     pub(super) fn deposit(&self, now: Instant) {
-        if let (true, Some(gate)) = (self.stands_in, &self.gate) {
+        if let Some(gate) = &self.gate {
             gate.endpoint().deposit(now);
         }
     }
@@ -212,7 +233,8 @@ impl Slot {
     pub(super) fn released(&self) -> Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> {
         let client = self.client.admission().map(Admission::released);
         let gate = self.gate.as_ref().map(|gate| Box::pin(gate.released()) as _);
-        client.into_iter().chain(gate).collect()
+        let cap = self.cap.as_ref().map(|cap| Box::pin(cap.released()) as _);
+        client.into_iter().chain(gate).chain(cap).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_util::FutureExt as _;
 use llm_client::clock::Instant;
 use llm_client::driver::{Block, NotBefore, Queue};
-use llm_client::lane::{AdmitOptions, Cost, EndpointId, Lanes, Registry};
+use llm_client::lane::{Cost, DeclaredLimits, Exhausted, Registry, SharedLimit};
 use llm_client::telemetry::Observer;
 use llm_client::{Metrics, ModelClient, Settings};
 use llm_types::{Capabilities, Error, ErrorKind};
@@ -57,7 +57,7 @@ pub(crate) struct Group {
     reserve: Vec<usize>,
     pub(crate) settings: Settings,
     /// What all members together may have on their way, where that is bounded.
-    cap: Option<Lanes>,
+    cap: Option<Arc<SharedLimit>>,
     /// Whether any gate looks at tokens, so that a guess is worth its while.
     counts_tokens: bool,
     state: Mutex<State>,
@@ -96,13 +96,18 @@ impl Group {
             }
         }
         let registry = parts.registry.unwrap_or_default();
-        let slots: Vec<Slot> =
-            members.into_iter().map(|member| Slot::new(&id, member, &parts.settings, &registry)).collect();
+        let ids: Vec<String> = members.iter().map(|member| member.client.id().to_owned()).collect();
+        let nth = |at: usize| ids.iter().take(at + 1).filter(|other| Some(*other) == ids.get(at)).count();
+        let slots: Vec<Slot> = members
+            .into_iter()
+            .enumerate()
+            .map(|(at, member)| Slot::new(&id, nth(at), member, &parts.settings, &registry))
+            .collect();
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         Ok(Arc::new(Self {
             what,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
-            cap: cap(&id, &parts.settings, &registry),
+            cap: cap(&id, DeclaredLimits::of_endpoint(&parts.settings), &registry),
             counts_tokens: parts.settings.tokens_per_minute.is_some()
                 || slots.iter().any(|slot| slot.counts_tokens),
             state: Mutex::new(State { turn: 0, members: vec![Condition::default(); slots.len()] }),
@@ -173,13 +178,9 @@ impl Group {
         now: Instant,
     ) -> Result<(usize, Seat), NotBefore> {
         self.check_open()?;
-        let capped = match &self.cap {
-            None => None,
-            Some(cap) => {
-                cap.check(cost, now, &AdmitOptions::default()).map_err(|(at, why)| self.capped(at, &why))?;
-                Some(cap)
-            }
-        };
+        if let Some(cap) = &self.cap {
+            cap.ready(cost, now).map_err(exhausted)?;
+        }
         let mut refusal = None;
         let mut state = self.state();
         let mut left: Vec<(Rank, Candidate)> = Vec::with_capacity(wanted.len());
@@ -207,15 +208,15 @@ impl Group {
             let retrying = failures.failed.contains(&member);
             let open = state.members.get(member).map_or(Ok(()), |condition| condition.check(now));
             match open.and_then(|()| slot.admit(cost, now, retrying)) {
-                Ok(guard) => {
-                    let cap = capped.map(|cap| seat::taken(cap, cost, now)).transpose();
-                    let cap = cap.map_err(|(at, why)| self.capped(at, &why))?;
+                Ok(entry) => {
+                    let cap = self.cap.as_ref().map(|cap| cap.try_take(cost, now)).transpose();
+                    let cap = cap.map_err(exhausted)?;
                     state.turn = turn.wrapping_add(1);
                     if let Some(condition) = state.members.get_mut(member) {
                         condition.in_flight = condition.in_flight.saturating_add(1);
                     }
                     drop(state);
-                    return Ok((member, Seat::new(self, member, guard, cap, now)));
+                    return Ok((member, Seat::new(self, member, entry, cap, now)));
                 }
                 Err(not_before) => {
                     refusal = Some(sooner(refusal, not_before));
@@ -231,16 +232,11 @@ impl Group {
         }))
     }
 
-    fn capped(&self, at: Option<Instant>, why: &llm_client::lane::Why) -> NotBefore {
-        NotBefore { at, block: Block::Turn, reason: format!("{why} (of {} {})", self.what, self.id) }
-    }
-
     /// Whether a call would be taken now, whatever has failed it.
     fn ready(&self, now: Instant, retrying: bool) -> Result<(), NotBefore> {
         self.check_open()?;
         if let Some(cap) = &self.cap {
-            cap.check(Cost::default(), now, &AdmitOptions::default())
-                .map_err(|(at, why)| self.capped(at, &why))?;
+            cap.ready(Cost::default(), now).map_err(exhausted)?;
         }
         // Of several members the others are asked first, and they have nothing to do with the retry.
         let retrying = retrying && self.slots.len() == 1;
@@ -328,15 +324,15 @@ fn sooner(one: Option<NotBefore>, other: NotBefore) -> NotBefore {
     if better { other } else { one }
 }
 
-/// The limits of a group as a whole, if it has any.
-fn cap(id: &str, settings: &Settings, registry: &Registry) -> Option<Lanes> {
-    let bounded = settings.max_concurrent_calls.is_some()
-        || settings.requests_per_minute.is_some()
-        || settings.tokens_per_minute.is_some();
-    bounded.then(|| {
-        let id = EndpointId { base_url: id.to_owned(), model: String::new() };
-        Lanes::new(registry.endpoint(&id, settings, llm_client::clock::now()), None)
-    })
+/// A limit that bounds anything. The registry keeps it by its name, so that what was used outlives the group.
+fn cap(name: &str, declared: DeclaredLimits, registry: &Registry) -> Option<Arc<SharedLimit>> {
+    let bounded = declared != DeclaredLimits::default();
+    bounded.then(|| registry.update_limit(name, declared, llm_client::clock::now()))
+}
+
+/// A cap's refusal as the driver reads it.
+fn exhausted(refusal: Exhausted) -> NotBefore {
+    NotBefore { at: refusal.at, block: Block::Turn, reason: refusal.to_string() }
 }
 
 /// What all of them can do, as far as that is known; limits are the narrowest.

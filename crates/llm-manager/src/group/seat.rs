@@ -8,42 +8,35 @@ use std::time::Duration;
 use futures_util::Stream;
 use llm_client::ChatStream;
 use llm_client::clock::{self, Instant};
-use llm_client::lane::{Admission, AdmitOptions, Cost, LaneGuard, Lanes, Why};
+use llm_client::lane::LimitHold;
 use llm_types::{Error, ErrorKind, Move, StreamEvent, Usage};
 
 use super::Group;
+use super::member::Entry;
 
 /// A call's place with a member. It is ended by [`succeed`](Self::succeed) or [`fail`](Self::fail); dropped without either,
 /// the call was cancelled.
 pub(crate) struct Seat {
     group: Arc<Group>,
     member: usize,
-    /// The gate of the member.
-    guard: Option<LaneGuard>,
+    /// What the member gave.
+    entry: Entry,
     /// The cap of the group.
-    cap: Option<LaneGuard>,
+    cap: Option<LimitHold>,
     since: Instant,
     /// How long until the first content of a stream.
     first: Option<Duration>,
-}
-
-/// Takes a place under a group's cap.
-pub(super) fn taken(cap: &Lanes, cost: Cost, now: Instant) -> Result<LaneGuard, (Option<Instant>, Why)> {
-    match cap.admit(cost, now, &AdmitOptions::default()) {
-        Admission::Granted(guard) => Ok(guard),
-        Admission::NotBefore { at, why } => Err((at, why)),
-    }
 }
 
 impl Seat {
     pub(super) fn new(
         group: &Arc<Group>,
         member: usize,
-        guard: Option<LaneGuard>,
-        cap: Option<LaneGuard>,
+        entry: Entry,
+        cap: Option<LimitHold>,
         since: Instant,
     ) -> Self {
-        Self { group: Arc::clone(group), member, guard, cap, since, first: None }
+        Self { group: Arc::clone(group), member, entry, cap, since, first: None }
     }
 
     pub(super) fn member(&self) -> usize {
@@ -52,16 +45,29 @@ impl Seat {
 
     /// The request begins to leave: it counts against the caps, whatever becomes of it.
     pub(super) fn sent(&mut self) {
-        for guard in [&mut self.guard, &mut self.cap].into_iter().flatten() {
+        if let Some(guard) = &mut self.entry.guard {
             guard.sent();
+        }
+        for cap in [&mut self.entry.cap, &mut self.cap].into_iter().flatten() {
+            cap.sent();
         }
     }
 
     /// The member has begun to answer.
     pub(super) fn answering(&mut self) {
         self.first = Some(self.since.elapsed());
-        if let Some(guard) = &self.guard {
+        if let Some(guard) = &self.entry.guard {
             guard.answering();
+        }
+    }
+
+    /// Tells the caps what was used, as far as that is known.
+    fn settle(&mut self, used: Option<u64>, now: Instant) {
+        for cap in [self.entry.cap.take(), self.cap.take()].into_iter().flatten() {
+            match used {
+                Some(used) => cap.settle(used, now),
+                None => drop(cap),
+            }
         }
     }
 
@@ -73,15 +79,17 @@ impl Seat {
             condition.succeeded(took, now);
         }
         let used = usage.map(Usage::total);
-        for guard in [self.guard.take(), self.cap.take()].into_iter().flatten() {
+        if let Some(guard) = self.entry.guard.take() {
             guard.succeed(used, now);
         }
+        self.settle(used, now);
     }
 
     /// The call failed. Nothing was sent where the error says so; then only the date it names is kept.
     pub(super) fn fail(mut self, error: &Error) {
         let (now, random) = (clock::now(), clock::random());
         let verdict = error.kind().verdict();
+        let recovery = self.group.settings.recovery_time;
         if let Some(condition) = self.group.state().members.get_mut(self.member) {
             match error.kind() {
                 ErrorKind::Unavailable => {
@@ -92,20 +100,21 @@ impl Seat {
                 // A limit has its cool-down, and what the caller did wrong says nothing of the member.
                 ErrorKind::RateLimited => {}
                 _ if verdict.other_lane == Move::Never && !verdict.breaker => {}
-                _ => condition.failed(self.since, now, random, self.group.settings.recovery_time),
+                _ => condition.failed(self.since, now, random, recovery),
             }
         }
-        let stands_in = self.group.slots.get(self.member).is_some_and(super::Slot::stands_in);
-        let used = error.partial().and_then(|partial| partial.usage.as_ref()).map(Usage::total);
-        match self.guard.take() {
-            Some(guard) if stands_in => guard.fail(error, 0, now, random),
-            // The client keeps account of its faults; this gate only counts.
-            Some(guard) if error.kind() != ErrorKind::Unavailable => guard.succeed(used, now),
-            _ => {}
+        if let Some(guard) = self.entry.guard.take() {
+            guard.fail(error, 0, now, random);
         }
-        if let Some(cap) = self.cap.take().filter(|_| error.kind() != ErrorKind::Unavailable) {
-            cap.succeed(used, now);
+        if error.kind() == ErrorKind::Unavailable {
+            for cap in [self.entry.cap.take(), self.cap.take()].into_iter().flatten() {
+                cap.unsent();
+            }
         }
+        // An error in place of an answer: nothing was written.
+        let nothing = (error.status() >= Some(400)).then_some(0);
+        let partial = error.partial().and_then(|partial| partial.usage.as_ref()).map(Usage::total);
+        self.settle(partial.or(nothing), now);
     }
 }
 
@@ -115,7 +124,7 @@ impl Drop for Seat {
             condition.in_flight = condition.in_flight.saturating_sub(1);
         }
         // The gates give back what they hold before anybody is told that there is room.
-        drop((self.guard.take(), self.cap.take()));
+        drop((self.entry.guard.take(), self.entry.cap.take(), self.cap.take()));
         self.group.released.notify_waiters();
     }
 }

@@ -160,7 +160,7 @@ async fn caps_hold_for_streams_until_their_last_event() {
     let now = || async { pool.chat(&ChatRequest::user("hi"), &Call::default().waiting(Wait::Never)).await };
     let error = now().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.message().contains("max_concurrent_calls are in flight (of pool pool/test)"), "{error}");
+    assert!(error.message().contains("max_concurrent_calls of limit `pool/test` is used up"), "{error}");
     // Read to its end: there is room.
     while let Some(event) = first.next().await {
         if matches!(event.unwrap(), StreamEvent::End) {

@@ -8,6 +8,7 @@ use tokio::io::AsyncReadExt;
 
 use super::Peer;
 use crate::{
+    dialect::Marks,
     log::{Received, key_of},
     shared::Shared,
 };
@@ -30,6 +31,7 @@ struct Head {
     version: Version,
     headers: HeaderMap,
     key: Option<Bytes>,
+    marks: Marks,
     framing: Framing,
     /// Whether the client wants to ask more on this connection.
     keep: bool,
@@ -100,8 +102,10 @@ pub(super) async fn request(
         method: head.method,
         target: head.target,
         key: head.key,
+        marks: head.marks,
         headers: head.headers,
         body,
+        notes: OnceLock::new(),
         end: OnceLock::new(),
     };
     Ok(Some((received, head.keep)))
@@ -151,6 +155,7 @@ fn head(parsed: &httparse::Request<'_, '_>, whole: &[u8], all_headers: bool) -> 
         version: if minor == 0 { Version::HTTP_10 } else { Version::HTTP_11 },
         headers: HeaderMap::new(),
         key: None,
+        marks: Marks::default(),
         framing: Framing::Length(0),
         keep: minor == 1,
         expects: false,
@@ -182,6 +187,7 @@ fn head(parsed: &httparse::Request<'_, '_>, whole: &[u8], all_headers: bool) -> 
         } else if let Some(key) = key_of(header.name, header.value) {
             key_place = Some(place(whole, key));
         }
+        head.marks.note(header.name, header.value);
         if all_headers {
             let (name, value) =
                 (HeaderName::from_bytes(header.name.as_bytes()), HeaderValue::from_bytes(header.value));

@@ -172,8 +172,9 @@ pub(super) fn head(answer: &Answer, out: &mut Vec<u8>) {
     if answer.close || answer.framing == Framing::Close {
         out.extend_from_slice(b"connection: close\r\n");
     }
-    if let Some(number) = answer.request_id {
-        out.extend_from_slice(b"x-request-id: req_mock_");
+    if let Some((name, number)) = answer.request_id {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": req_mock_");
         push_number(out, number);
         out.extend_from_slice(b"\r\n");
     }

@@ -8,19 +8,13 @@ use serde::{
     de::{self, Deserializer, SeqAccess, Visitor},
 };
 
-use super::{
-    errors::Problem,
-    request::{OneOrMany, Text},
-};
+use super::errors::Problem;
 use crate::{
     answer::Answer,
+    invented::{DIMENSIONS, MOST_DIMENSIONS, MOST_INPUTS, vector},
+    json::{OneOrMany, Text},
     text::{fingerprint, push_json, push_number, tokens},
 };
-
-/// Numbers in a vector when the request does not say.
-const DIMENSIONS: u32 = 32;
-const MOST_DIMENSIONS: u32 = 8192;
-const MOST_INPUTS: usize = 2048;
 
 #[derive(Deserialize)]
 struct Raw<'a> {
@@ -123,15 +117,6 @@ fn whole_inputs(inputs: Vec<Input>) -> Result<Vec<Input>, Problem> {
         all if all == inputs.len() => Ok(vec![Input::ids(&ids)]),
         _ => Err(Problem::invalid("input", "invalid_type", "'input' mixes token ids with other entries.")),
     }
-}
-
-/// A vector of length 1.
-#[expect(clippy::cast_possible_truncation, reason = "a component needs no more than f32's precision")]
-fn vector(seed: u64, dimensions: u32) -> Vec<f32> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    let raw: Vec<f64> = (0..dimensions).map(|_| random.f64() - 0.5).collect();
-    let length = raw.iter().map(|number| number * number).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
-    raw.into_iter().map(|number| (number / length) as f32).collect()
 }
 
 impl<'de> Deserialize<'de> for Input {

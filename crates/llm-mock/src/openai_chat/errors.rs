@@ -84,6 +84,7 @@ impl Problem {
                 Self::new(429, "requests", Some("rate_limit_exceeded"), "Too many requests at the same time.")
             }
             Refused::Failure => Self::of_status(500),
+            Refused::KeyInUrl => Self::new(400, auth, None, "A key has no place in a URL."),
         }
     }
 

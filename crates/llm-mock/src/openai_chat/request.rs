@@ -1,14 +1,17 @@
 //! The parts of a chat request the mock looks at, borrowed from the body as far as possible.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize,
-    de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor},
+    de::{Deserializer, IgnoredAny, SeqAccess, Visitor},
 };
 
 use super::errors::Problem;
-use crate::text::tokens;
+use crate::{
+    json::{OneOrMany, Text},
+    text::tokens,
+};
 
 /// A checked request.
 #[derive(Debug)]
@@ -66,15 +69,6 @@ struct RawMessage<'a> {
     content: Option<OneOrMany<'a, RawPart<'a>>>,
     #[serde(default)]
     tool_calls: Option<IgnoredAny>,
-}
-
-/// A string, borrowed unless it holds escapes.
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
-
-/// A string, or an array.
-pub(super) enum OneOrMany<'a, P> {
-    One(Cow<'a, str>),
-    Many(Vec<P>),
 }
 
 #[derive(Deserialize)]
@@ -195,58 +189,6 @@ impl<'a> RawPart<'a> {
         };
         let texts = parts.into_iter().filter_map(|part| part.text).map(|Text(text)| text);
         texts.reduce(|whole, text| whole + text).unwrap_or_default()
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Take<'a>(PhantomData<&'a ()>);
-        impl<'de: 'a, 'a> Visitor<'de> for Take<'a> {
-            type Value = Text<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        from.deserialize_str(Take(PhantomData))
-    }
-}
-
-impl<'de: 'a, 'a, P: Deserialize<'de>> Deserialize<'de> for OneOrMany<'a, P> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Take<'a, P>(PhantomData<(&'a (), P)>);
-        impl<'de: 'a, 'a, P: Deserialize<'de>> Visitor<'de> for Take<'a, P> {
-            type Value = OneOrMany<'a, P>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or an array")
-            }
-
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(OneOrMany::One(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(OneOrMany::One(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut many = Vec::new();
-                while let Some(element) = seq.next_element()? {
-                    many.push(element);
-                }
-                Ok(OneOrMany::Many(many))
-            }
-        }
-        from.deserialize_any(Take(PhantomData))
     }
 }
 

@@ -56,6 +56,25 @@ pub(crate) fn events_of(text: &str) -> Vec<Value> {
     payloads.map(|payload| serde_json::from_str(payload).unwrap()).collect()
 }
 
+/// Names and payloads of a stream's events, by the rules of server-sent events; none may be unfinished.
+pub(crate) fn sse(text: &str) -> Vec<(Option<String>, Value)> {
+    let text = text.replace("\r\n", "\n");
+    let whole = text.strip_suffix("\n\n").unwrap_or_else(|| panic!("unfinished: {text}"));
+    let event = |event: &str| {
+        let (mut name, mut data) = (None, Vec::new());
+        for line in event.lines() {
+            match line.split_once(':').map(|(field, value)| (field, value.strip_prefix(' ').unwrap_or(value)))
+            {
+                Some(("event", value)) => name = Some(value.to_owned()),
+                Some(("data", value)) => data.push(value.to_owned()),
+                other => panic!("{other:?} in {event}"),
+            }
+        }
+        (name, serde_json::from_str(&data.join("\n")).unwrap())
+    };
+    whole.split("\n\n").map(event).collect()
+}
+
 pub(crate) fn user(text: &str) -> Value {
     serde_json::json!({"model": "echo", "messages": [{"role": "user", "content": text}]})
 }
@@ -113,12 +132,15 @@ pub(crate) async fn ask(server: &MockServer, text: &str) -> Answer {
 
 /// A chat request as bytes of HTTP/1.1.
 pub(crate) fn wire(body: &Value) -> Vec<u8> {
+    wire_to("/v1/chat/completions", "", body)
+}
+
+/// A request as bytes of HTTP/1.1; each of the header lines ends with CR LF.
+pub(crate) fn wire_to(target: &str, headers: &str, body: &Value) -> Vec<u8> {
     let body = body.to_string();
-    format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: mock\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+    let length = body.len();
+    format!("POST {target} HTTP/1.1\r\nhost: mock\r\n{headers}content-length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 /// A bare connection.

@@ -1,6 +1,8 @@
 //! The server from outside, over real sockets. `cfg(test)` tells clippy that helpers are test code too.
 
 #[cfg(test)]
+mod anthropic;
+#[cfg(test)]
 mod cancel;
 #[cfg(test)]
 mod client;
@@ -8,6 +10,8 @@ mod client;
 mod echo;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod gemini;
 #[cfg(test)]
 mod http1;
 #[cfg(test)]
@@ -18,3 +22,5 @@ mod limits;
 mod log;
 #[cfg(test)]
 mod script;
+#[cfg(test)]
+mod sdks;

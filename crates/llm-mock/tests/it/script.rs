@@ -234,3 +234,12 @@ async fn embeddings_take_faults_and_errors_from_the_script_too() {
         (Some("embedding"), Some("b"))
     );
 }
+
+#[tokio::test]
+async fn a_stream_may_end_with_an_error() {
+    let server = MockServer::start().await;
+    server.push(Reply::text("a b").stream_error(500));
+    let answer = send(&server, chat(&server, &streamed("hi"))).await;
+    let last = events_of(answer.text()).pop().unwrap();
+    assert_eq!((answer.status, &last["error"]["type"]), (200, &serde_json::json!("server_error")));
+}

@@ -148,30 +148,30 @@ fn variable(entry: &Entry) -> Result<String, Error> {
 
 /// What the user should know about how the keys are kept.
 pub(super) fn warnings(entries: &[KeyEntry], warnings: &mut Vec<String>) {
+    // Many keys of one file are one complaint about the file, and endpoints may share a key.
+    let mut tell = |warning: String| {
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    };
     for entry in entries {
-        match &entry.origin {
+        let file = match &entry.origin {
             KeyOrigin::Text(_) => {
-                warnings.push(format!(
+                tell(format!(
                     "{}: a key stands here as plain text; {{ env = \"VARIABLE\" }} or {{ file = \"PATH\" }} keeps it out \
                      of this file",
                     entry.place
                 ));
-                if let Some(mode) = open_mode(entry.place.path()) {
-                    let path = entry.place.path().display();
-                    warnings.push(format!(
-                        "{path}: it holds a key and others can read it (mode {mode:04o}); `chmod 600 {path}` closes it"
-                    ));
-                }
+                entry.place.path()
             }
-            KeyOrigin::File(path) => {
-                if let Some(mode) = open_mode(path) {
-                    let path = path.display();
-                    warnings.push(format!(
-                        "{path}: it holds a key and others can read it (mode {mode:04o}); `chmod 600 {path}` closes it"
-                    ));
-                }
-            }
-            KeyOrigin::Env(_) | KeyOrigin::Command(_) | KeyOrigin::Keyring(_) => {}
+            KeyOrigin::File(path) => path,
+            KeyOrigin::Env(_) | KeyOrigin::Command(_) | KeyOrigin::Keyring(_) => continue,
+        };
+        if let Some(mode) = open_mode(file) {
+            let path = file.display();
+            tell(format!(
+                "{path}: it holds a key and others can read it (mode {mode:04o}); `chmod 600 {path}` closes it"
+            ));
         }
     }
 }
