@@ -21,7 +21,7 @@ use llm_client::clock::{self, Instant};
 use llm_client::driver::{Block, NotBefore};
 use llm_client::telemetry::Observer;
 use llm_client::{
-    Admission, Call, ChatStream, Embedder, Health, HealthProbe, ModelClient, ModelLister, Wait,
+    Admission, Call, ChatStream, Embedder, Health, HealthProbe, ModelClient, ModelLister, TokenCounter, Wait,
 };
 use llm_types::{
     Capabilities, ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, Phase,
@@ -291,6 +291,10 @@ impl ModelClient for Budgeted {
 
     fn embedder(&self) -> Option<&dyn Embedder> {
         self.client.embedder().map(|_| self as &dyn Embedder)
+    }
+
+    fn token_counter(&self) -> Option<&dyn TokenCounter> {
+        self.client.token_counter()
     }
 
     fn model_lister(&self) -> Option<&dyn ModelLister> {

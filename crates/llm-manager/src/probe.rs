@@ -1,8 +1,10 @@
 //! Asking endpoints whether they are there, before a user's call finds out that they are not.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use llm_client::clock;
 use llm_client::{Call, Health, ModelClient, Wait};
 use llm_types::{ChatRequest, Error};
@@ -83,8 +85,12 @@ async fn ask_for_ever(manager: &Manager, rules: ProbeRules) {
         seen = now_seen;
         let mut call = Call::within(rules.timeout).waiting(Wait::Never);
         call.max_retries = Some(0);
-        let questions =
-            asked.iter().filter_map(|client| client.health_probe()).map(|probe| probe.probe(&call));
+        let probes = asked.iter().filter_map(|client| client.health_probe());
+        let questions = probes.map(|probe| {
+            // A client of a user's own may forget the deadline, or panic: the others are asked all the same.
+            let question = AssertUnwindSafe(probe.probe(&call)).catch_unwind();
+            tokio::time::timeout(rules.timeout, question)
+        });
         // What became of them stands in the breakers.
         futures_util::future::join_all(questions).await;
     }

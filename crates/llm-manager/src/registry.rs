@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use futures_util::{FutureExt as _, future};
 use llm_client::ModelClient;
@@ -41,26 +41,36 @@ pub(crate) struct State {
 pub(crate) struct Slot {
     provider: Arc<dyn Provider>,
     model: Box<ModelConfig>,
-    client: Mutex<Option<Arc<dyn ModelClient>>>,
+    /// Held while it is made.
+    making: Mutex<()>,
+    client: OnceLock<Arc<dyn ModelClient>>,
 }
 
 impl Slot {
+    fn new(provider: Arc<dyn Provider>, model: Box<ModelConfig>) -> Self {
+        Self { provider, model, making: Mutex::new(()), client: OnceLock::new() }
+    }
+
     fn client(&self) -> Result<Arc<dyn ModelClient>, Error> {
-        // A provider that panicked has left nothing behind.
-        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = &*client {
+        if let Some(made) = self.client.get() {
             return Ok(made.clone());
         }
-        Ok(client.insert(self.provider.create_client(&self.model)?).clone())
+        // A provider that panicked has left nothing behind.
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(made) = self.client.get() {
+            return Ok(made.clone());
+        }
+        let made = self.provider.create_client(&self.model)?;
+        Ok(self.client.get_or_init(|| made).clone())
     }
 
     pub(crate) fn provider(&self) -> &Arc<dyn Provider> {
         &self.provider
     }
 
-    /// The client, if it was made.
+    /// The client, if it was made; never waits for one that is being made.
     pub(crate) fn made(&self) -> Option<Arc<dyn ModelClient>> {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.client.get().cloned()
     }
 }
 
@@ -199,37 +209,41 @@ impl Manager {
     /// `ModelNotFound`, with the names that look like it; `Config`, when two providers list it or the manager is closed;
     /// and what [`Provider::create_client`] gives.
     pub fn client(&self, name: &str) -> Result<Arc<dyn ModelClient>, Error> {
-        let (resolved, changes) = {
-            let state = self.read();
-            if let Some(client) = state.answers.get(name) {
-                return Ok(client.clone());
-            }
+        loop {
+            let (resolved, changes) = {
+                let state = self.read();
+                if let Some(client) = state.answers.get(name) {
+                    return Ok(client.clone());
+                }
+                state.check_open()?;
+                (state.names.resolve(name)?, state.changes)
+            };
+            // What the name stood for a moment ago must not come back after a change.
+            let Some(client) = self.client_for(&resolved, changes)? else { continue };
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            // Closed meanwhile: nobody would ever close this one.
             state.check_open()?;
-            (state.names.resolve(name)?, state.changes)
-        };
-        let client = self.client_for(&resolved)?;
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        // Closed meanwhile: nobody would ever close this one.
-        state.check_open()?;
-        if state.changes == changes {
-            state.answers.insert(name.to_owned(), client.clone());
+            if state.changes == changes {
+                state.answers.insert(name.to_owned(), client.clone());
+            }
+            return Ok(client);
         }
-        Ok(client)
     }
 
-    fn client_for(&self, resolved: &Resolved) -> Result<Arc<dyn ModelClient>, Error> {
+    /// The client, unless something has changed since it was resolved.
+    fn client_for(&self, resolved: &Resolved, changes: u64) -> Result<Option<Arc<dyn ModelClient>>, Error> {
         match resolved {
-            Resolved::Client(client) => Ok(client.clone()),
+            Resolved::Client(client) => Ok(Some(client.clone())),
             Resolved::Model { provider, model, .. } => {
-                let fresh = || {
-                    let (provider, model) = (provider.clone(), model.clone());
-                    Arc::new(Slot { provider, model, client: Mutex::new(None) })
-                };
                 let slot = {
                     let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+                    if state.changes != changes {
+                        return Ok(None);
+                    }
+                    let fresh = || Arc::new(Slot::new(provider.clone(), model.clone()));
                     state.clients.entry(resolved.id()).or_insert_with(fresh).clone()
                 };
-                slot.client()
+                slot.client().map(Some)
             }
         }
     }

@@ -19,9 +19,10 @@ impl Manager {
     /// were registered by hand.
     ///
     /// Calls that are running go on, and clients that were handed out go on working. The new clients of models that were
-    /// in use are made first, so that limits and keys that have changed hold at once, for running calls too: lane state
-    /// belongs to endpoints and key pools, not to clients, where both managers were built over the same
-    /// [`Shared`](llm_provider::Shared). Gives the errors of making them; such a model fails when it is asked for.
+    /// in use are made at once, so that limits and keys that have changed hold for running calls too: lane state belongs to
+    /// endpoints and key pools, not to clients, where both managers were built over the same
+    /// [`Shared`](llm_provider::Shared). Gives the errors of making them; such a model fails when it is asked for. A manager
+    /// that was closed stays closed.
     pub fn reload(&self, fresh: &Manager) -> Vec<Error> {
         fresh.seal();
         let used: Vec<String> = {
@@ -35,12 +36,6 @@ impl Manager {
             ids.sort();
             ids
         };
-        // Only what still has a name there; the rest is gone with its configuration.
-        let errors = used
-            .iter()
-            .filter(|id| fresh.resolve(id).is_ok())
-            .filter_map(|id| fresh.client(id).err())
-            .collect();
         let mut newer = mem::take(&mut *fresh.change());
         let mut state = self.change();
         let older = mem::take(&mut state.names);
@@ -55,6 +50,9 @@ impl Manager {
         state.clients.extend(by_hand);
         state.others.append(&mut newer.others);
         state.default_model = newer.default_model;
-        errors
+        drop(state);
+        // After the change, so that nobody who still looks an old name up has the last word on keys and limits. Only what
+        // still has a name; the rest is gone with its configuration.
+        used.iter().filter(|id| self.resolve(id).is_ok()).filter_map(|id| self.client(id).err()).collect()
     }
 }

@@ -117,6 +117,12 @@ impl Progress {
         self.tried.iter().any(|tried| *tried)
     }
 
+    /// Whether some lanes that calls begin with are not for this one any more.
+    #[must_use]
+    pub fn is_restricted(&self, rules: &Rules) -> bool {
+        self.lanes.iter().enumerate().any(|(lane, progress)| progress.out && !rules.reserve.contains(&lane))
+    }
+
     /// Whether a request on this lane would be a retry: its endpoint was tried before.
     #[must_use]
     pub fn is_retry(&self, rules: &Rules, lane: usize) -> bool {

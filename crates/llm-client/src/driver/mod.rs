@@ -12,6 +12,8 @@
 
 mod decision;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use llm_types::{Error, ErrorKind, Phase};
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -62,6 +64,11 @@ pub trait Plan: Sync {
         Vec::new()
     }
 
+    /// Whether the call may go on with a part of the lanes only, for a reason of the plan's own.
+    fn is_restricted(&self) -> bool {
+        false
+    }
+
     /// Where calls wait for admission.
     fn queue(&self) -> &Queue;
 
@@ -70,9 +77,54 @@ pub trait Plan: Sync {
 }
 
 /// Where calls wait for admission, first come first served. The head of the queue is the only one that asks the lanes
-/// again; it holds nothing else while it waits.
+/// again; it holds nothing else while it waits. Patient calls, which may wait for long, have a line of their own, so that
+/// no other stands behind them.
 #[derive(Debug, Default)]
-pub struct Queue(Mutex<()>);
+pub struct Queue {
+    brief: Line,
+    patient: Line,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    head: Mutex<()>,
+    /// Calls that stand in it, the head included.
+    standing: AtomicUsize,
+}
+
+/// A place in a line; dropping it leaves the line.
+struct Place<'a>(&'a Line);
+
+/// The head's place.
+struct Turn<'a> {
+    // Dropped in this order: the next one asks when this one has left.
+    _head: MutexGuard<'a, ()>,
+    _place: Place<'a>,
+}
+
+impl Queue {
+    fn line(&self, wait: Wait) -> &Line {
+        if wait == Wait::Patient { &self.patient } else { &self.brief }
+    }
+}
+
+impl Line {
+    fn is_empty(&self) -> bool {
+        self.standing.load(Ordering::Acquire) == 0
+    }
+
+    async fn turn(&self) -> Turn<'_> {
+        self.standing.fetch_add(1, Ordering::AcqRel);
+        let place = Place(self);
+        Turn { _head: self.head.lock().await, _place: place }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.standing.fetch_sub(1, Ordering::AcqRel);
+    }
+}
 
 /// An answer, and how the call went.
 #[derive(Debug)]
@@ -125,18 +177,24 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
     let mut progress = Progress::new(&rules);
     let mut last: Option<Error> = None;
     // Held from the first refusal until a lane admits, so that nobody who came later is asked first.
-    let mut turn: Option<MutexGuard<'_, ()>> = None;
+    let line = plan.queue().line(rules.wait);
+    let mut turn: Option<Turn<'_>> = None;
     loop {
+        // A call that may use a part of the lanes only waits aside, so that it keeps nobody from the others.
+        let aside = progress.is_restricted(&rules) || plan.is_restricted();
         // Whoever comes while others queue stands behind them.
-        if turn.is_none() && !call.is_driven() && !queue_is_empty(plan.queue()) {
+        if turn.is_none() && !aside && !call.is_driven() && !line.is_empty() {
             if rules.wait == Wait::Never {
                 let reason = "other calls wait for it already".to_owned();
                 let behind = NotBefore { at: None, block: Block::Turn, reason };
                 return Err(plan.describe(last.unwrap_or_else(|| unavailable(Some(&behind), clock::now()))));
             }
-            turn = Some(wait_for(call, plan.queue().0.lock()).await);
+            turn = Some(wait_for(call, line.turn()).await);
         }
-        let released = turn.is_some().then(|| plan.released());
+        if aside {
+            turn = None;
+        }
+        let released = (aside || turn.is_some()).then(|| plan.released());
         let now = clock::now();
         let mut refusal = None;
         let open = progress.open(&rules, now);
@@ -184,7 +242,7 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
             Step::Wait { until, .. } => {
                 let Some(released) = released else {
                     // Whoever stood before us may leave a lane free: ask again when it is our turn, then sleep.
-                    turn = Some(wait_for(call, plan.queue().0.lock()).await);
+                    turn = Some(wait_for(call, line.turn()).await);
                     continue;
                 };
                 wait_for(call, async {
@@ -206,10 +264,6 @@ fn worth_more(last: Option<Error>, error: Error) -> Error {
         Some(last) if error.kind() == ErrorKind::Unavailable && last.kind() != ErrorKind::Unavailable => last,
         _ => error,
     }
-}
-
-fn queue_is_empty(queue: &Queue) -> bool {
-    queue.0.try_lock().is_ok()
 }
 
 /// Waits, and writes the time down for the next attempt.

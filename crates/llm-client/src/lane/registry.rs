@@ -84,6 +84,12 @@ impl Registry {
         }
     }
 
+    /// The names of all key pools.
+    #[must_use]
+    pub fn key_pools(&self) -> Vec<String> {
+        self.pools.iter().map(|pool| pool.key().clone()).collect()
+    }
+
     /// Takes every key out of the pools whose name is `gone`, so that nobody uses them any more, not even a call that is
     /// between two attempts. For after a reload.
     pub fn revoke_keys(&self, gone: impl Fn(&str) -> bool) {

@@ -299,8 +299,10 @@ impl Builder<'_> {
             supply.with_identity(identity)
         };
         let supply = match (keys, variable) {
-            // The user wrote which variable it is, or that there is no key.
-            (Some(keys), _) if keys.is_empty() || keys.iter().any(KeyEntry::is_variable) => {
+            // The user wrote that there is no key: a pool that was there before is gone.
+            (Some(keys), _) if keys.is_empty() => KeySupply::none(),
+            // The user wrote which variable it is.
+            (Some(keys), _) if keys.iter().any(KeyEntry::is_variable) => {
                 identity(keys::supply(&entry.name, keys, self.sources.env))
             }
             (stored, Some((name, text))) if own => {

@@ -138,6 +138,15 @@ impl Loaded {
     pub fn take_over(&self, running: &Manager) -> Vec<Error> {
         let errors = running.reload(&self.manager);
         let lanes = self.shared.lanes();
+        // Keys that are in use below a pool or a chain only are claimed by no client that was made again just now.
+        let held = lanes.key_pools();
+        let holds = |name: &str| {
+            held.iter().any(|id| self.key_pools.contains(id) && id.starts_with(&format!("{name} (")))
+        };
+        for model in running.models().iter().filter(|model| holds(&model.provider)) {
+            // Whoever asks for one that cannot be made is told so.
+            drop(running.client(&model.id));
+        }
         lanes.revoke_keys(|id| id.contains(build::CONFIGURED) && !self.key_pools.contains(id));
         lanes.sweep();
         errors

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt as _;
-use llm_client::clock::Instant;
+use llm_client::clock::{self, Instant};
 use llm_client::driver::{Block, NotBefore, Queue};
 use llm_client::lane::{Cost, DeclaredLimits, Exhausted, Registry, SharedLimit};
 use llm_client::telemetry::Observer;
@@ -176,6 +176,7 @@ impl Group {
         failures: &Failures,
         cost: Cost,
         now: Instant,
+        horizon: Horizon,
     ) -> Result<(usize, Seat), NotBefore> {
         self.check_open()?;
         if let Some(cap) = &self.cap {
@@ -219,7 +220,7 @@ impl Group {
                     return Ok((member, Seat::new(self, member, entry, cap, now)));
                 }
                 Err(not_before) => {
-                    refusal = Some(sooner(refusal, not_before));
+                    refusal = Some(sooner(refusal, not_before, horizon));
                     left.retain(|(_, candidate)| candidate.member != member);
                 }
             }
@@ -240,6 +241,7 @@ impl Group {
         }
         // Of several members the others are asked first, and they have nothing to do with the retry.
         let retrying = retrying && self.slots.len() == 1;
+        let horizon = Horizon { patient: false, until: clock::after(now, self.settings.retry_after_cap) };
         let state = self.state();
         let mut refusal = None;
         for (at, (slot, condition)) in self.slots.iter().zip(&state.members).enumerate() {
@@ -249,7 +251,7 @@ impl Group {
             let ready = condition.check(now).and_then(|()| slot.ready(Cost::default(), now, retrying));
             match ready {
                 Ok(()) => return Ok(()),
-                Err(not_before) => refusal = Some(sooner(refusal, not_before)),
+                Err(not_before) => refusal = Some(sooner(refusal, not_before, horizon)),
             }
         }
         refusal.map_or(Ok(()), Err)
@@ -304,30 +306,40 @@ struct Rank {
     priority: u32,
 }
 
-/// The refusal of the one that opens first; a date is better than none, and waiting for a call's end better than for a
-/// person.
-fn sooner(one: Option<NotBefore>, other: NotBefore) -> NotBefore {
+/// Until when a date is worth waiting for.
+#[derive(Clone, Copy)]
+struct Horizon {
+    /// The call waits for anything, rests too.
+    patient: bool,
+    /// Where it does not: longer waits are not waited out.
+    until: Instant,
+}
+
+/// The refusal to act on: a date worth waiting for, the nearest first, since whoever waits for a date is woken by the end of
+/// another call too; else the end of another call; else the nearest date. No date helps a key that is parked, and a call
+/// that does not wait for rests is better told of a turn.
+fn sooner(one: Option<NotBefore>, other: NotBefore, horizon: Horizon) -> NotBefore {
     let Some(one) = one else { return other };
-    let turn = |refusal: &NotBefore| matches!(refusal.block, Block::Turn);
-    let parked = |refusal: &NotBefore| matches!(refusal.block, Block::Parked(_));
-    let better = match (&one, &other) {
-        (one, other) if parked(one) != parked(other) => parked(one),
-        // One that only rests is no way in for a call that does not wait for rests.
-        (one, other) if turn(one) != turn(other) => turn(other),
-        (one, other) => match (one.at, other.at) {
-            (Some(one), Some(other)) => other < one,
-            // The end of another call may come at any moment.
-            (Some(_), None) => true,
-            (None, _) => false,
-        },
+    let rank = |refusal: &NotBefore| {
+        let kind = match refusal.block {
+            Block::Turn => 0_u8,
+            Block::Rest => u8::from(!horizon.patient),
+            Block::Parked(_) => 2,
+        };
+        let date = match refusal.at {
+            Some(at) if horizon.patient || at <= horizon.until => 0_u8,
+            None => 1,
+            Some(_) => 2,
+        };
+        (kind, date, refusal.at)
     };
-    if better { other } else { one }
+    if rank(&other) < rank(&one) { other } else { one }
 }
 
 /// A limit that bounds anything. The registry keeps it by its name, so that what was used outlives the group.
 fn cap(name: &str, declared: DeclaredLimits, registry: &Registry) -> Option<Arc<SharedLimit>> {
     let bounded = declared != DeclaredLimits::default();
-    bounded.then(|| registry.update_limit(name, declared, llm_client::clock::now()))
+    bounded.then(|| registry.update_limit(name, declared, clock::now()))
 }
 
 /// A cap's refusal as the driver reads it.

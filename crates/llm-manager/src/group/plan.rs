@@ -7,13 +7,13 @@ use std::time::Duration;
 use llm_client::clock::{self, Instant};
 use llm_client::driver::{Block, NotBefore, Plan, Queue, Rules};
 use llm_client::lane::{self, Cost};
-use llm_client::{Call, ChatStream, ModelClient};
+use llm_client::{Call, ChatStream, ModelClient, Wait};
 use llm_types::{
     Again, ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, FinishReason,
     KeyFate, Message, StreamEvent,
 };
 
-use super::{Failures, Group, Seat};
+use super::{Failures, Group, Horizon, Seat};
 
 /// What is asked of a member.
 #[derive(Clone, Copy)]
@@ -55,6 +55,8 @@ pub(crate) struct GroupPlan<'a> {
     failed: Mutex<Vec<usize>>,
     /// The member that has the call, where it may not move.
     pinned: AtomicUsize,
+    /// Whether the call waits for anything.
+    patient: bool,
     /// The chain that the call follows, in its order.
     followed: Mutex<Vec<usize>>,
 }
@@ -70,12 +72,17 @@ impl<'a> GroupPlan<'a> {
             cost: if group.counts_tokens { work.cost() } else { Cost::default() },
             failed: Mutex::new(if call.is_driven() { call.failures(group.number) } else { Vec::new() }),
             pinned: AtomicUsize::new(NOBODY),
+            patient: call.wait == Wait::Patient,
             followed: Mutex::default(),
         }
     }
 
     fn failed(&self) -> MutexGuard<'_, Vec<usize>> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn horizon(&self, now: Instant) -> Horizon {
+        Horizon { patient: self.patient, until: clock::after(now, self.group.settings.retry_after_cap) }
     }
 
     /// What the members have done to this call so far.
@@ -183,7 +190,8 @@ impl Plan for GroupPlan<'_> {
             let chain = self.followed();
             wanted.sort_by_key(|member| chain.iter().position(|other| other == member));
         }
-        let (member, seat) = self.group.admit(&wanted, &self.failures(), self.cost, now)?;
+        let (member, seat) =
+            self.group.admit(&wanted, &self.failures(), self.cost, now, self.horizon(now))?;
         if !self.group.fallback {
             self.pinned.store(member, Ordering::Relaxed);
         }
@@ -238,6 +246,10 @@ impl Plan for GroupPlan<'_> {
             Err(error) => {
                 let error = self.raced(slot, error);
                 seat.fail(&error);
+                if error.kind() == ErrorKind::Unavailable {
+                    // Nothing was sent: the call is still anybody's.
+                    self.pinned.store(NOBODY, Ordering::Relaxed);
+                }
                 let verdict = error.kind().verdict();
                 // Another key of the same member may do; for everything else another member comes first.
                 if verdict.key == KeyFate::Kept && verdict.same_lane != Again::AfterCoolDown {
@@ -264,6 +276,10 @@ impl Plan for GroupPlan<'_> {
         self.lanes_of(members).collect()
     }
 
+    fn is_restricted(&self) -> bool {
+        self.pinned.load(Ordering::Relaxed) != NOBODY || !self.followed().is_empty()
+    }
+
     fn queue(&self) -> &Queue {
         &self.group.queue
     }
@@ -278,7 +294,12 @@ impl GroupPlan<'_> {
     async fn begun(&self, mut stream: ChatStream) -> Result<(Asked, Vec<StreamEvent>), Error> {
         let mut ahead = Vec::new();
         if self.is_filtered() {
-            while let Some(event) = stream.next().await {
+            loop {
+                let Some(event) = stream.next().await else {
+                    // It is over, and a user's own need not bear to be asked again.
+                    stream = ChatStream::new(futures_util::stream::empty());
+                    break;
+                };
                 let event = event?;
                 if let StreamEvent::Finish { reason: FinishReason::ContentFilter, .. } = event {
                     return Err(refusal());

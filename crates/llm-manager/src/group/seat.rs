@@ -90,10 +90,12 @@ impl Seat {
         let (now, random) = (clock::now(), clock::random());
         let verdict = error.kind().verdict();
         let recovery = self.group.settings.recovery_time;
+        let silent = self.entry.guard.is_some();
         if let Some(condition) = self.group.state().members.get_mut(self.member) {
             match error.kind() {
                 ErrorKind::Unavailable => {
-                    if let Some(wait) = error.retry_after() {
+                    // One that keeps account of itself is asked each time; its date may be this call's alone.
+                    if let (Some(wait), true) = (error.retry_after(), silent) {
                         condition.refused(clock::after(now, wait));
                     }
                 }
@@ -137,11 +139,12 @@ pub(super) struct SeatedStream {
     seat: Option<Seat>,
     started: Instant,
     usage: Option<Usage>,
+    is_over: bool,
 }
 
 impl SeatedStream {
     pub(super) fn new(events: ChatStream, ahead: Vec<StreamEvent>, seat: Seat, started: Instant) -> Self {
-        Self { events, ahead, seat: Some(seat), started, usage: None }
+        Self { events, ahead, seat: Some(seat), started, usage: None, is_over: false }
     }
 
     fn note(&mut self, event: &StreamEvent) {
@@ -165,6 +168,7 @@ impl Stream for SeatedStream {
         let this = &mut *self;
         let event = match this.ahead.pop() {
             Some(event) => Some(Ok(event)),
+            None if this.is_over => None,
             None => std::task::ready!(Pin::new(&mut this.events).poll_next(cx)),
         };
         match &event {
@@ -175,7 +179,8 @@ impl Stream for SeatedStream {
                     seat.fail(error);
                 }
             }
-            None => {}
+            // A stream of a user's own need not bear to be asked again.
+            None => this.is_over = true,
         }
         Poll::Ready(event)
     }

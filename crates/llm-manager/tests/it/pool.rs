@@ -346,3 +346,77 @@ async fn a_router_is_a_pool_of_addresses() {
         assert!(error.to_string().contains(message), "{error}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_date_is_waited_for_although_another_member_is_only_busy() {
+    let (limited, busy) = (Scripted::fine("a/limited"), Scripted::fine("a/busy").takes(600 * SEC));
+    let pool = Pool::builder("pool/dates")
+        .strategy(Strategy::Fallback)
+        .member(member(&limited).requests_per_minute(60))
+        .member(member(&busy).max_concurrent_calls(1))
+        .build()
+        .unwrap();
+    // The minute's requests go to the first, one long call to the second.
+    let many = async { futures_util::future::join_all((0..60).map(|_| pool.ask("hi"))).await };
+    let more = async {
+        tokio::time::sleep(MS).await;
+        let long = pool.ask("long");
+        let waiting = async {
+            tokio::time::sleep(MS).await;
+            let start = tokio::time::Instant::now();
+            pool.ask("hi").await.unwrap();
+            start.elapsed()
+        };
+        tokio::join!(long, waiting).1
+    };
+    let (answers, waited) = tokio::join!(many, more);
+    assert!(answers.iter().all(Result::is_ok));
+    assert!(waited < 100 * SEC, "{waited:?}: the first member has room again after a minute");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_of_which_a_part_is_left_keeps_nobody_from_the_rest() {
+    let narrow = Scripted::fine("a/narrow").takes(60 * SEC);
+    let free = Scripted::fine("a/free");
+    let pool = Pool::builder("pool/part")
+        .strategy(Strategy::Fallback)
+        .fallback(false)
+        .member(member(&narrow).max_concurrent_calls(1))
+        .member(member(&free))
+        .build()
+        .unwrap();
+    narrow.next(&[Reply::Fail(ErrorKind::Server)]);
+    // The first call fails at the narrow member and has to go there again, where the second sits for a minute by then.
+    let first = pool.ask("first");
+    let second = async {
+        tokio::time::sleep(60 * SEC + MS).await;
+        pool.ask("second").await
+    };
+    let third = async {
+        tokio::time::sleep(65 * SEC).await;
+        let start = tokio::time::Instant::now();
+        pool.ask("third").await.unwrap();
+        start.elapsed()
+    };
+    let (_, _, waited) = tokio::join!(first, second, third);
+    assert!(waited < SEC, "{waited:?}: a free member is asked at once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hasty_call_does_not_stand_behind_a_patient_one() {
+    let down = Scripted::failing("a/down", ErrorKind::Server);
+    let pool = pool(&[&down]).settings(with_retries(0)).build().unwrap();
+    for _ in 0..3 {
+        pool.ask("hi").await.unwrap_err();
+    }
+    let request = ChatRequest::user("hi");
+    let patient = Call::default().waiting(Wait::Patient);
+    let brief = async {
+        tokio::time::sleep(MS).await;
+        let start = tokio::time::Instant::now();
+        let error = pool.ask("hi").await.unwrap_err();
+        (error.kind(), start.elapsed())
+    };
+    let (_, _, brief) = tokio::join!(pool.chat(&request, &patient), pool.chat(&request, &patient), brief);
+    assert_eq!(brief, (ErrorKind::Unavailable, Duration::ZERO));
+}
