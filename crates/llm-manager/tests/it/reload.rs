@@ -51,6 +51,34 @@ fn keys_that_are_gone_from_the_file_are_not_used_any_more() {
 }
 
 #[test]
+fn keys_below_a_pool_follow_the_file_and_an_empty_list_takes_them_away() {
+    let at = "http://127.0.0.1:1/v1";
+    let text = |keys: &str| {
+        format!(
+            "[providers.x]\nbase_url = '{at}'\napi_keys = [{keys}]\n[providers.x.models.m]\n[pools.p]\nmembers = ['m']\n"
+        )
+    };
+    let lab = Lab::new().user(&text("'sk-one'"));
+    let first = lab.load().unwrap();
+    let running = Manager::new();
+    first.take_over(&running);
+    // Nobody asks for the model itself.
+    let _pool = running.client("p").unwrap();
+    let lanes = first.shared().lanes().clone();
+    assert!(holds(&lanes, "x", at, &["sk-one"]));
+    let (lab, second) = again(
+        lab,
+        &format!("[providers.x]\nbase_url = '{at}'\napi_keys = ['sk-two']\n[providers.x.models.m]\n"),
+        &first,
+    );
+    second.take_over(&running);
+    assert!(holds(&lanes, "x", at, &["sk-two"]));
+    let (_lab, third) = again(lab, &text(""), &second);
+    third.take_over(&running);
+    assert!(!holds(&lanes, "x", at, &["sk-two"]));
+}
+
+#[test]
 fn keys_of_endpoints_do_not_mix_even_on_one_line() {
     let text = "[providers.x]\nendpoints = [{ base_url = 'http://127.0.0.1:1/v1', api_key = 'sk-one' }, { base_url = \
                 'http://127.0.0.1:2/v1', api_key = 'sk-two' }, { base_url = 'http://127.0.0.1:1/v1', api_key = 'sk-3' }]";
