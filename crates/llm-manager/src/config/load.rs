@@ -206,6 +206,8 @@ pub(super) fn load_config(
     let (outside, set_by, sites) = (Outside::read(sources), built.set_by, built.sites);
     let key_pools = built.key_pools;
     let manager = built.manager;
+    // What a caller registers from here on is by hand, and outlives the next configuration.
+    manager.seal();
     Ok(Loaded {
         manager,
         warnings,

@@ -79,6 +79,24 @@ fn keys_below_a_pool_follow_the_file_and_an_empty_list_takes_them_away() {
 }
 
 #[test]
+fn a_manager_that_was_loaded_lets_the_first_configuration_go() {
+    let provider = |name: &str| {
+        format!("[providers.{name}]\nbase_url = 'http://127.0.0.1:1/v1'\napi_key = 'sk-{name}'\n")
+    };
+    let lab = Lab::new().user(&provider("old"));
+    let first = lab.load().unwrap();
+    // As a service does it: the manager of the first load is the one that runs.
+    let running = first.manager.clone();
+    let _client = running.client("old/m").unwrap();
+    running.set_alias("mine", "deepseek/deepseek-chat").unwrap();
+    let (_lab, second) = again(lab, &provider("new"), &first);
+    second.take_over(&running);
+    assert!(running.provider("old").is_none(), "it stands in no file any more");
+    assert!(running.provider("new").is_some());
+    assert!(running.resolve("mine").is_ok(), "what was done by hand stays");
+}
+
+#[test]
 fn keys_of_endpoints_do_not_mix_even_on_one_line() {
     let text = "[providers.x]\nendpoints = [{ base_url = 'http://127.0.0.1:1/v1', api_key = 'sk-one' }, { base_url = \
                 'http://127.0.0.1:2/v1', api_key = 'sk-two' }, { base_url = 'http://127.0.0.1:1/v1', api_key = 'sk-3' }]";
