@@ -22,7 +22,7 @@ use crate::framing::SseFrame;
 
 /// A wire format of your own: bytes in, values out; no clock, no socket.
 ///
-/// Four methods have no body. The others do what most servers want: the key as a bearer token or in the header that the
+/// Three methods have no body. The others do what most servers want: the key as a bearer token or in the header that the
 /// quirks name, errors and model lists in the shapes that compatible servers give them, no embeddings. Hang it on a name
 /// with [`CustomDialect::new`]; from there on it is a [`Dialect`](super::Dialect) like ours.
 ///
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn four_methods_are_enough() {
+    fn three_methods_are_enough() {
         for (stream, accept) in [(false, "application/json"), (true, "text/event-stream")] {
             let sent = PLAIN.encode_chat(&ChatRequest::user("hi"), &TARGET, stream).unwrap();
             assert_eq!((sent.path.as_str(), sent.body.as_ref()), ("/say", &br#"["m","hi"]"#[..]));

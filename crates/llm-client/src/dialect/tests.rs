@@ -9,10 +9,10 @@ use super::*;
 use crate::transport::Endpoint;
 
 mod anthropic;
+mod axes;
 mod fixtures;
 pub(super) mod recorded;
 mod robust;
-mod vendors;
 
 const DIALECT: Dialect = Dialect::OpenAiChat;
 const TARGET: WireTarget<'static> =

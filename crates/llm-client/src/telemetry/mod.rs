@@ -13,7 +13,7 @@
 //! # struct Pool { observer: Observer }
 //! # impl Pool {
 //! # async fn driven(&self, _: &ChatRequest, _: &Call) -> Result<ChatResponse, Error> { Ok(ChatResponse::default()) }
-//! # async fn driven_stream(&self, _: &ChatRequest, _: &Call) -> Result<ChatStream, Error> { unimplemented!() }
+//! # async fn driven_stream(&self, _: &ChatRequest, _: &Call) -> Result<ChatStream, Error> { Ok(ChatStream::new(futures_util::stream::empty())) }
 //! async fn chat(&self, request: &ChatRequest, call: &Call) -> Result<ChatResponse, Error> {
 //!     let span = CallSpan::begin(&self.observer, Asked::Chat(request), call); // `Observer::new("pool", "fast")`, once
 //!     let result = span.around(self.driven(request, call)).await;

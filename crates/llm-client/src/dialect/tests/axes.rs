@@ -1,4 +1,5 @@
-//! That the axes suffice: the rows of some vendors, and what they change on the wire.
+//! That the axes suffice: sets of them as servers have them, and what they change on the wire. Which server has which stands in the
+//! catalogue of vendors, with a fixture for each.
 
 use llm_types::{Message, ReasoningEffort, ReasoningSetting, Role, ToolCall};
 
@@ -12,7 +13,7 @@ const SYSTEM_ONLY: Quirks = Quirks {
     ..Quirks::NONE
 };
 
-const DEEPSEEK: Quirks = Quirks {
+const THINKING_OBJECT: Quirks = Quirks {
     reasoning: ReasoningForm::Thinking { effort: true },
     efforts: &[
         (ReasoningEffort::Minimal, "low"),
@@ -28,7 +29,7 @@ const DEEPSEEK: Quirks = Quirks {
     ..SYSTEM_ONLY
 };
 
-const VLLM: Quirks = Quirks {
+const TEMPLATE_SWITCH: Quirks = Quirks {
     reasoning: ReasoningForm::TemplateSwitch {
         name: "enable_thinking",
         budget: Some("thinking_token_budget"),
@@ -39,7 +40,7 @@ const VLLM: Quirks = Quirks {
     ..SYSTEM_ONLY
 };
 
-const OLLAMA: Quirks = Quirks {
+const FEW_SETTINGS: Quirks = Quirks {
     efforts: &[
         (ReasoningEffort::Off, "none"),
         (ReasoningEffort::Minimal, "low"),
@@ -53,7 +54,7 @@ const OLLAMA: Quirks = Quirks {
     ..SYSTEM_ONLY
 };
 
-const OPENROUTER: Quirks = Quirks {
+const REASONING_OBJECT: Quirks = Quirks {
     reasoning: ReasoningForm::Object,
     replay: Replay { when: ReplayWhen::Always, field: ReplayField::Details },
     stream_usage: StreamUsage::Given,
@@ -67,18 +68,18 @@ const OPENROUTER: Quirks = Quirks {
     ..SYSTEM_ONLY
 };
 
-const MISTRAL: Quirks = Quirks {
+const NINE_CHARACTER_IDS: Quirks = Quirks {
     seed_field: "random_seed",
     stream_usage: StreamUsage::Given,
     tool_ids: ToolIds::Nine,
     replay: Replay { when: ReplayWhen::Always, field: ReplayField::ThinkingParts },
     file_url: FileUrl::DocumentUrl,
     dimensions_field: "output_dimension",
-    request_id_headers: &["mistral-correlation-id"],
+    request_id_headers: &["x-correlation-id"],
     ..SYSTEM_ONLY
 };
 
-const DASHSCOPE: Quirks = Quirks {
+const THINKING_SWITCH: Quirks = Quirks {
     reasoning: ReasoningForm::Switch { member: "enable_thinking", budget: Some("thinking_budget") },
     lacks: &[],
     errors: &[
@@ -88,7 +89,7 @@ const DASHSCOPE: Quirks = Quirks {
     ..SYSTEM_ONLY
 };
 
-const XAI: Quirks = Quirks {
+const REASONING_OUTSIDE: Quirks = Quirks {
     usage: UsageRule { reasoning: InTotal::Outside, audio: InTotal::Inside },
     errors: &[ErrorPattern {
         status: Some(400),
@@ -98,7 +99,7 @@ const XAI: Quirks = Quirks {
     ..SYSTEM_ONLY
 };
 
-const LLAMACPP: Quirks = Quirks {
+const FINAL_500: Quirks = Quirks {
     errors: &[ErrorPattern {
         status: Some(500),
         text: Some("requires --jinja"),
@@ -108,7 +109,7 @@ const LLAMACPP: Quirks = Quirks {
     ..Quirks::COMPATIBLE
 };
 
-const GROQ: Quirks = Quirks {
+const OWN_STATUS: Quirks = Quirks {
     replay: Replay { when: ReplayWhen::Always, field: ReplayField::Reasoning },
     errors: &[ErrorPattern { status: Some(498), ..ErrorPattern::new(ErrorKind::Overloaded) }],
     system_role: SystemRole::System,
@@ -116,7 +117,7 @@ const GROQ: Quirks = Quirks {
     ..Quirks::NONE
 };
 
-const AZURE: Quirks = Quirks {
+const DEPLOYMENTS: Quirks = Quirks {
     paths: Paths::Deployments { api_version: "2024-10-21" },
     auth: AuthHeader::Named("api-key"),
     ..Quirks::NONE
@@ -152,32 +153,32 @@ fn limits_and_thinking_are_asked_for_in_each_ones_words() {
             r#"usage;"max_completion_tokens":9,"reasoning_effort":"none""#,
         ),
         (
-            &DEEPSEEK,
+            &THINKING_OBJECT,
             r#"usage;"max_tokens":9,"thinking":{"type":"enabled"},"reasoning_effort":"low""#,
             r#"usage;"max_tokens":9,"thinking":{"type":"disabled""#,
         ),
         (
-            &VLLM,
+            &TEMPLATE_SWITCH,
             r#"usage;"max_tokens":9,"chat_template_kwargs":{"enable_thinking":true},"reasoning_effort":"low""#,
             r#"usage;"max_tokens":9,"chat_template_kwargs":{"enable_thinking":false"#,
         ),
         (
-            &OLLAMA,
+            &FEW_SETTINGS,
             r#"usage;"max_tokens":9,"reasoning_effort":"low""#,
             r#"usage;"max_tokens":9,"reasoning_effort":"none""#,
         ),
         (
-            &OPENROUTER,
+            &REASONING_OBJECT,
             r#""max_tokens":9,"reasoning":{"effort":"low""#,
             r#""max_tokens":9,"reasoning":{"effort":"none""#,
         ),
         (
-            &DASHSCOPE,
+            &THINKING_SWITCH,
             r#"usage;"max_tokens":9,"enable_thinking":true"#,
             r#"usage;"max_tokens":9,"enable_thinking":false"#,
         ),
         (
-            &MISTRAL,
+            &NINE_CHARACTER_IDS,
             r#""max_tokens":9,"reasoning_effort":"low""#,
             r#""max_tokens":9,"reasoning_effort":"none""#,
         ),
@@ -196,16 +197,16 @@ fn earlier_reasoning_goes_back_in_each_ones_member() {
     let plain = Message::new(Role::Assistant, vec![thought, Part::text("x")]);
     for (quirks, called, said) in [
         (&Quirks::NONE, "", ""),
-        (&DEEPSEEK, r#""reasoning_content":"hm""#, ""),
-        (&VLLM, r#""reasoning":"hm""#, r#""reasoning":"hm""#),
-        (&GROQ, r#""reasoning":"hm""#, r#""reasoning":"hm""#),
-        (&OPENROUTER, r#""reasoning":"hm""#, r#""reasoning":"hm""#),
+        (&THINKING_OBJECT, r#""reasoning_content":"hm""#, ""),
+        (&TEMPLATE_SWITCH, r#""reasoning":"hm""#, r#""reasoning":"hm""#),
+        (&OWN_STATUS, r#""reasoning":"hm""#, r#""reasoning":"hm""#),
+        (&REASONING_OBJECT, r#""reasoning":"hm""#, r#""reasoning":"hm""#),
         (
-            &MISTRAL,
+            &NINE_CHARACTER_IDS,
             r#"{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}"#,
             r#"{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}"#,
         ),
-        (&OLLAMA, "", ""),
+        (&FEW_SETTINGS, "", ""),
     ] {
         for (message, expected) in [(&with_call, called), (&plain, said)] {
             let request = ChatRequest::new(vec![message.clone()]);
@@ -225,7 +226,7 @@ fn earlier_reasoning_goes_back_in_each_ones_member() {
 fn failed_calls_are_what_the_table_says() {
     for (quirks, status, body, kind, code, retried) in [
         (
-            &XAI,
+            &REASONING_OUTSIDE,
             400,
             r#"{"code":"invalid-argument","error":"Incorrect API key provided."}"#,
             ErrorKind::Authentication,
@@ -233,14 +234,14 @@ fn failed_calls_are_what_the_table_says() {
             false,
         ),
         (
-            &MISTRAL,
+            &NINE_CHARACTER_IDS,
             400,
             r#"{"object":"error","message":"Invalid model: x","type":"invalid_model","param":null,"code":"1500","raw_status_code":400}"#,
             ErrorKind::ModelNotFound,
             Some("1500"),
             false,
         ),
-        (&MISTRAL, 401, r#"{"detail":"Invalid API Key"}"#, ErrorKind::Authentication, None, false),
+        (&NINE_CHARACTER_IDS, 401, r#"{"detail":"Invalid API Key"}"#, ErrorKind::Authentication, None, false),
         (
             &Quirks::NONE,
             404,
@@ -250,7 +251,7 @@ fn failed_calls_are_what_the_table_says() {
             false,
         ),
         (
-            &VLLM,
+            &TEMPLATE_SWITCH,
             422,
             r#"{"detail":[{"loc":["body","stop"],"msg":"bad value","type":"value_error"}]}"#,
             ErrorKind::InvalidRequest,
@@ -258,7 +259,7 @@ fn failed_calls_are_what_the_table_says() {
             false,
         ),
         (
-            &OPENROUTER,
+            &REASONING_OBJECT,
             429,
             r#"{"error":{"code":429,"message":"Slow down","metadata":{"provider_name":"Acme"}}}"#,
             ErrorKind::RateLimited,
@@ -266,7 +267,7 @@ fn failed_calls_are_what_the_table_says() {
             true,
         ),
         (
-            &OPENROUTER,
+            &REASONING_OBJECT,
             400,
             r#"{"error":{"code":400,"message":"x/y is not a valid model ID"},"user_id":"u"}"#,
             ErrorKind::ModelNotFound,
@@ -276,7 +277,7 @@ fn failed_calls_are_what_the_table_says() {
         (&Quirks::NONE, 502, "<html>…</html>", ErrorKind::Server, None, true),
         (&Quirks::NONE, 502, "", ErrorKind::Server, None, true),
         (
-            &LLAMACPP,
+            &FINAL_500,
             503,
             r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#,
             ErrorKind::Overloaded,
@@ -284,7 +285,7 @@ fn failed_calls_are_what_the_table_says() {
             true,
         ),
         (
-            &LLAMACPP,
+            &FINAL_500,
             500,
             r#"{"error":{"code":500,"message":"tools param requires --jinja flag","type":"server_error"}}"#,
             ErrorKind::InvalidRequest,
@@ -292,7 +293,7 @@ fn failed_calls_are_what_the_table_says() {
             false,
         ),
         (
-            &DASHSCOPE,
+            &THINKING_SWITCH,
             400,
             r#"{"error":{"code":"Arrearage","message":"m","type":"Arrearage"}}"#,
             ErrorKind::QuotaExhausted,
@@ -300,7 +301,7 @@ fn failed_calls_are_what_the_table_says() {
             false,
         ),
         (
-            &DASHSCOPE,
+            &THINKING_SWITCH,
             400,
             r#"{"error":{"code":"DataInspectionFailed","message":"m"}}"#,
             ErrorKind::ContentFilter,
@@ -308,14 +309,14 @@ fn failed_calls_are_what_the_table_says() {
             false,
         ),
         (
-            &DEEPSEEK,
+            &THINKING_OBJECT,
             402,
             r#"{"error":{"message":"Insufficient Balance","type":"unknown_error","code":"invalid_request_error"}}"#,
             ErrorKind::QuotaExhausted,
             Some("invalid_request_error"),
             false,
         ),
-        (&GROQ, 498, "{}", ErrorKind::Overloaded, None, true),
+        (&OWN_STATUS, 498, "{}", ErrorKind::Overloaded, None, true),
     ] {
         let status = StatusCode::from_u16(status).unwrap();
         let error =
@@ -330,14 +331,14 @@ fn failed_calls_are_what_the_table_says() {
 
 #[test]
 fn deployments_have_their_own_address_and_header() {
-    let given = Endpoint::parse("https://res.openai.azure.com/openai").unwrap();
-    let base = given.with_path(&DIALECT.base_path(given.path(), &AZURE)).unwrap();
-    let encoded = DIALECT.encode_chat(&ChatRequest::user("hi"), &target(&AZURE), false).unwrap();
+    let given = Endpoint::parse("https://res.acme.example/openai").unwrap();
+    let base = given.with_path(&DIALECT.base_path(given.path(), &DEPLOYMENTS)).unwrap();
+    let encoded = DIALECT.encode_chat(&ChatRequest::user("hi"), &target(&DEPLOYMENTS), false).unwrap();
     assert_eq!(
         base.join(&encoded.path, encoded.query.as_deref().unwrap()).unwrap().to_string(),
-        "https://res.openai.azure.com/openai/deployments/some-model/chat/completions?api-version=2024-10-21"
+        "https://res.acme.example/openai/deployments/some-model/chat/completions?api-version=2024-10-21"
     );
     let mut headers = HeaderMap::new();
-    DIALECT.authorise(&Secret::key("k-1").unwrap(), &AZURE, &mut headers).unwrap();
+    DIALECT.authorise(&Secret::key("k-1").unwrap(), &DEPLOYMENTS, &mut headers).unwrap();
     assert_eq!(headers.get("api-key").unwrap(), "k-1");
 }
