@@ -1,5 +1,6 @@
 //! What belongs to one call and not to the request: how long it may take, whether it may wait, what it has tried.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -98,6 +99,18 @@ impl Call {
     #[must_use]
     pub(crate) fn begin(&self) -> Self {
         Self { log: Arc::default(), ..self.clone() }
+    }
+
+    /// The call with a client's own deadline, where it has none and nobody above drives it.
+    #[must_use]
+    pub fn or_within(&self, limit: Option<Duration>) -> Cow<'_, Self> {
+        match limit {
+            Some(limit) if self.deadline.is_none() && !self.driven => {
+                let deadline = Some(clock::after(clock::now(), limit));
+                Cow::Owned(Self { deadline, ..self.clone() })
+            }
+            _ => Cow::Borrowed(self),
+        }
     }
 
     /// The time left, or `None` without a deadline.

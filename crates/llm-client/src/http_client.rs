@@ -151,7 +151,7 @@ impl HttpClient {
     }
 
     async fn answer(&self, request: &ChatRequest, call: &Call) -> Result<ChatResponse, Error> {
-        let call = self.0.with_deadline(call);
+        let call = call.or_within(self.0.settings.deadline);
         let (job, cost) = self.0.chat_job(request, false, &call).map_err(|error| self.0.describe(error))?;
         let driven = self.count(self.run(&job, cost, &call).await)?;
         let Answer::Chat(mut response) = driven.answer.0.answer else { return Err(mixed_up()) };
@@ -163,7 +163,7 @@ impl HttpClient {
     }
 
     async fn open_stream(&self, request: &ChatRequest, call: &Call) -> Result<ChatStream, Error> {
-        let call = self.0.with_deadline(call);
+        let call = call.or_within(self.0.settings.deadline);
         let (job, cost) = self.0.chat_job(request, true, &call).map_err(|error| self.0.describe(error))?;
         let driven = self.count(self.run(&job, cost, &call).await)?;
         let (Reply { answer: Answer::Stream(events), .. }, guard) = driven.answer else {
@@ -177,7 +177,7 @@ impl HttpClient {
     }
 
     async fn vectors(&self, request: &EmbeddingRequest, call: &Call) -> Result<EmbeddingResponse, Error> {
-        let call = self.0.with_deadline(call);
+        let call = call.or_within(self.0.settings.deadline);
         let site = &self.0.site;
         let encoded = site
             .dialect
@@ -227,18 +227,6 @@ impl Inner {
             Some("the client is switched off (set_available)")
         } else {
             None
-        }
-    }
-
-    /// The call with the client's own deadline, where it has none.
-    fn with_deadline<'a>(&self, call: &'a Call) -> Cow<'a, Call> {
-        match self.settings.deadline {
-            Some(limit) if call.deadline.is_none() && !call.is_driven() => {
-                let mut call = call.clone();
-                call.deadline = Some(clock::after(clock::now(), limit));
-                Cow::Owned(call)
-            }
-            _ => Cow::Borrowed(call),
         }
     }
 
@@ -392,7 +380,7 @@ impl Embedder for HttpClient {
 #[async_trait]
 impl ModelLister for HttpClient {
     async fn list_models(&self, call: &Call) -> Result<Vec<ModelInfo>, Error> {
-        let call = self.0.with_deadline(call);
+        let call = call.or_within(self.0.settings.deadline);
         let ModelPage { mut models, mut next } = self.page_of_models(None, &call).await?;
         for _ in 1..MOST_PAGES {
             let Some(after) = next else { break };
@@ -408,7 +396,7 @@ impl ModelLister for HttpClient {
 #[async_trait]
 impl TokenCounter for HttpClient {
     async fn count_tokens(&self, request: &ChatRequest, call: &Call) -> Result<TokenCount, Error> {
-        let call = self.0.with_deadline(call);
+        let call = call.or_within(self.0.settings.deadline);
         let site = &self.0.site;
         let request = self.0.with_extra(request);
         let encoded =
@@ -423,7 +411,7 @@ impl TokenCounter for HttpClient {
 #[async_trait]
 impl HealthProbe for HttpClient {
     async fn probe(&self, call: &Call) -> Result<(), Error> {
-        let call = self.0.with_deadline(call);
+        let call = call.or_within(self.0.settings.deadline);
         self.page_of_models(None, &call).await.map(|_| ())
     }
 }

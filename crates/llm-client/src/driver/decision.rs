@@ -7,6 +7,7 @@ use llm_types::{Again, Error, ErrorKind, Move};
 
 use crate::call::Wait;
 use crate::clock::{Instant, after};
+use crate::lane::Why;
 
 /// No lane is asked again sooner, whatever a server or a client says.
 const SOONEST: Duration = Duration::from_millis(50);
@@ -61,6 +62,20 @@ pub struct NotBefore {
     pub block: Block,
     /// The same in words, for the error: "the request limit is used up".
     pub reason: String,
+}
+
+impl NotBefore {
+    /// A lane's refusal.
+    #[must_use]
+    pub fn of_lane(at: Option<Instant>, why: &Why) -> Self {
+        let block = match why {
+            Why::KeyParked(parked) => Block::Parked(parked.kind),
+            Why::KeyRemoved | Why::Avoided => Block::Parked(ErrorKind::Unavailable),
+            Why::Breaker => Block::Rest,
+            _ => Block::Turn,
+        };
+        Self { at, block, reason: why.to_string() }
+    }
 }
 
 /// What stands between a call and a lane.

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use llm_types::ErrorKind;
 
 use super::HttpClient;
-use super::plan::not_before;
 use crate::clock::{self, Instant};
 use crate::contract::{Admission, ModelClient as _};
 use crate::driver::{Block, NotBefore};
@@ -23,7 +22,7 @@ impl Admission for HttpClient {
             return Err(NotBefore { at: None, block, reason: why.to_owned() });
         }
         let options = AdmitOptions { retrying, ..AdmitOptions::default() };
-        self.0.lanes.check(Cost::default(), now, &options).map_err(|(at, why)| not_before(at, &why))
+        self.0.lanes.check(Cost::default(), now, &options).map_err(|(at, why)| NotBefore::of_lane(at, &why))
     }
 
     fn in_flight(&self) -> u32 {

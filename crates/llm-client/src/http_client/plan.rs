@@ -11,8 +11,8 @@ use super::Inner;
 use crate::attempt::{Answer, Attempt, Job, Reply};
 use crate::call::Call;
 use crate::clock::{self, Instant};
-use crate::driver::{Block, NotBefore, Plan, Queue, Rules};
-use crate::lane::{self, Admission, AdmitOptions, Cost, LaneGuard, LaneId, Why};
+use crate::driver::{NotBefore, Plan, Queue, Rules};
+use crate::lane::{self, Admission, AdmitOptions, Cost, LaneGuard, LaneId};
 
 pub(super) struct CallPlan<'a> {
     client: &'a Inner,
@@ -60,7 +60,7 @@ impl Plan for CallPlan<'_> {
                 let at = self.lanes.iter().position(|id| *id == guard.lane()).unwrap_or_default();
                 Ok((at, guard))
             }
-            Admission::NotBefore { at, why } => Err(not_before(at, &why)),
+            Admission::NotBefore { at, why } => Err(NotBefore::of_lane(at, &why)),
         }
     }
 
@@ -121,17 +121,6 @@ impl Plan for CallPlan<'_> {
     fn describe(&self, error: Error) -> Error {
         self.client.describe(error)
     }
-}
-
-/// A lane's refusal as the driver reads it.
-pub(super) fn not_before(at: Option<Instant>, why: &Why) -> NotBefore {
-    let block = match why {
-        Why::KeyParked(parked) => Block::Parked(parked.kind),
-        Why::KeyRemoved | Why::Avoided => Block::Parked(llm_types::ErrorKind::Unavailable),
-        Why::Breaker => Block::Rest,
-        _ => Block::Turn,
-    };
-    NotBefore { at, block, reason: why.to_string() }
 }
 
 /// Tells requests apart: two different ones that are forbidden in a row speak against the key.

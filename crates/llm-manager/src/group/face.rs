@@ -1,11 +1,10 @@
 //! The contract of clients, once for pools and aggregators.
 
-use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use llm_client::clock::{self, Instant};
+use llm_client::clock::Instant;
 use llm_client::driver::{Driven, NotBefore, drive};
 use llm_client::telemetry::{Asked, CallSpan};
 use llm_client::{Admission, Call, ChatStream, Health};
@@ -19,20 +18,9 @@ use super::{Group, Work};
 
 impl Group {
     async fn run(self: &Arc<Self>, work: Work<'_>, call: &Call) -> Result<Driven<Reply>, Error> {
-        let call = self.with_deadline(call);
+        let call = call.or_within(self.settings.deadline);
         let driven = drive(&GroupPlan::new(self, work, &call), &call).await;
         driven.inspect_err(|_| self.metrics.failed(None))
-    }
-
-    fn with_deadline<'a>(&self, call: &'a Call) -> Cow<'a, Call> {
-        match self.settings.deadline {
-            Some(limit) if call.deadline.is_none() && !call.is_driven() => {
-                let mut call = call.clone();
-                call.deadline = Some(clock::after(clock::now(), limit));
-                Cow::Owned(call)
-            }
-            _ => Cow::Borrowed(call),
-        }
     }
 
     pub(crate) async fn chat(

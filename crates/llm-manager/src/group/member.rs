@@ -8,7 +8,7 @@ use llm_client::clock::{self, Instant};
 use llm_client::driver::{Block, NotBefore};
 use llm_client::lane::{
     self, AdmitOptions, BreakerState, Cost, DeclaredLimits, EndpointId, LaneGuard, Lanes, LimitHold,
-    RateLimit, Registry, SharedLimit, Why,
+    RateLimit, Registry, SharedLimit,
 };
 use llm_client::{Admission, Health, Metrics, ModelClient, Settings};
 
@@ -148,7 +148,7 @@ impl Slot {
             None => Ok(()),
             Some(gate) => {
                 let options = AdmitOptions { retrying, ..AdmitOptions::default() };
-                gate.check(cost, now, &options).map_err(|(at, why)| refused(at, &why))
+                gate.check(cost, now, &options).map_err(|(at, why)| NotBefore::of_lane(at, &why))
             }
         }
     }
@@ -178,7 +178,7 @@ impl Slot {
                 let options = AdmitOptions { retrying, ..AdmitOptions::default() };
                 match gate.admit(cost, now, &options) {
                     lane::Admission::Granted(guard) => Some(guard),
-                    lane::Admission::NotBefore { at, why } => return Err(refused(at, &why)),
+                    lane::Admission::NotBefore { at, why } => return Err(NotBefore::of_lane(at, &why)),
                 }
             }
         };
@@ -236,16 +236,6 @@ impl Slot {
         let cap = self.cap.as_ref().map(|cap| Box::pin(cap.released()) as _);
         client.into_iter().chain(gate).chain(cap).collect()
     }
-}
-
-/// A gate's refusal as the driver reads it.
-fn refused(at: Option<Instant>, why: &Why) -> NotBefore {
-    let block = match why {
-        Why::KeyParked(parked) => Block::Parked(parked.kind),
-        Why::Breaker => Block::Rest,
-        _ => Block::Turn,
-    };
-    NotBefore { at, block, reason: why.to_string() }
 }
 
 /// Failures in a row that move a member behind the others.
