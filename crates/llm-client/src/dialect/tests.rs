@@ -9,10 +9,12 @@ use super::*;
 use crate::transport::Endpoint;
 
 mod anthropic;
+mod anthropic_protocol;
 mod axes;
 mod fixtures;
 pub(super) mod recorded;
 mod robust;
+mod tables;
 
 const DIALECT: Dialect = Dialect::OpenAiChat;
 const TARGET: WireTarget<'static> =

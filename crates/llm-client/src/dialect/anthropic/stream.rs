@@ -229,12 +229,18 @@ impl StreamState {
         let (Some(json), Some(block)) = (raw.some(), block.filter(|block| block.present)) else {
             return Ok(());
         };
+        // It began before, with the same words.
+        let again = |open: &Open| Some(open.index) == index && open.is_call(block.id.as_str(), &self.said);
+        if self.open.iter().any(again) {
+            return Ok(());
+        }
         // One that was never ended ends where another takes its place.
         if index.is_none() || self.open.iter().any(|open| Some(open.index) == index) {
             self.close_block(index, out);
         }
         let index = index.unwrap_or_else(|| u64::try_from(self.open.len()).unwrap_or(0));
-        let id = block.id.as_str().is_empty().then(|| self.call_id());
+        let needs_id = block.kind.as_str() == "tool_use" && self.said.needs_id(block.id.as_str());
+        let id = needs_id.then(|| self.call_id());
         let open = Open::begin(index, block, json, id, self.origin.as_deref(), &mut self.said, out);
         self.open.push(open);
         if self.open.len() > MOST_OPEN {
