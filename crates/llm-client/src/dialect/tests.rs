@@ -12,6 +12,7 @@ mod anthropic;
 mod anthropic_protocol;
 mod axes;
 mod fixtures;
+mod gemini_protocol;
 pub(super) mod recorded;
 mod robust;
 mod tables;

@@ -452,7 +452,7 @@ fn plain_answers_are_read() {
             ),
             (
                 r#"{"id":"m","type":"message","model":"c","content":[{"type":"tool_use","id":"a","name":"f","input":{}},{"type":"tool_use","id":"a","name":"f","input":{}}],"stop_reason":"tool_use"}"#,
-                r#"call a f({}) {} | call toolu_HuAVdG9gM f({}) {} | finish Some(ToolCalls) native Some("tool_use") | id Some("m") model Some("c") extra [] | warning tool_calls: two tool calls had one id; the later was given another"#,
+                r#"call a f({}) {} | call toolu_A f({}) {} | finish Some(ToolCalls) native Some("tool_use") | id Some("m") model Some("c") extra [] | warning tool_calls: two tool calls had one id; the later was given another"#,
             ),
         ],
     );

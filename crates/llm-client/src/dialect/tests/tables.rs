@@ -39,9 +39,21 @@ pub(super) fn are_written(dialect: Dialect, target: &WireTarget<'_>, rows: &[Ask
     }
 }
 
-/// An answer in a line.
+/// An answer in a line. The ids that we made up end in a letter each, in their order.
 pub(super) fn line(response: &ChatResponse) -> String {
-    shape(response).trim_end().replace('\n', " | ")
+    let made = |id: &str| {
+        let digits = ["call_", "toolu_"].iter().find_map(|start| id.strip_prefix(start));
+        digits.is_some_and(|digits| {
+            digits.len() == 9 && digits.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+    };
+    let mut line = shape(response).trim_end().replace('\n', " | ");
+    let mut letters = 'A'..='Z';
+    for call in response.tool_calls().filter(|call| made(&call.id)) {
+        let short = format!("{}_{}", call.id.split('_').next().unwrap(), letters.next().unwrap());
+        line = line.replace(&call.id, &short);
+    }
+    line
 }
 
 /// `(bytes, what they say)`: an answer in a line, with the error that it ends in.
