@@ -11,6 +11,7 @@ use crate::transport::Endpoint;
 mod anthropic;
 mod anthropic_protocol;
 mod axes;
+mod bad_input;
 mod fixtures;
 mod gemini_protocol;
 pub(super) mod recorded;

@@ -146,7 +146,7 @@ impl StreamState {
         let mut scratch = String::new();
         let (message, _) = json::parse::<Message<'_>>(data, &mut scratch)
             .map_err(|error| json::broken("an event of the stream", &error))?;
-        if message.content.some().is_none() && message.stop_reason.as_str().is_empty() {
+        if !holds_answer(&message) {
             let failure = error_body::parse(data).filter(|failure| !failure.message.is_empty());
             return Err(if failure.is_some() { self.failure(data) } else { no_answer() });
         }
@@ -369,6 +369,11 @@ fn items(content: Raw<'_>, repaired: &mut bool) -> Vec<Box<RawValue>> {
     }
     let mut scratch = String::new();
     content.read::<Vec<Box<RawValue>>>(&mut scratch, repaired).unwrap_or_default()
+}
+
+/// Whether it is an answer: one has content, be it none, or says why it stopped.
+pub(super) fn holds_answer(message: &Message<'_>) -> bool {
+    message.content.json().starts_with(['[', '"']) || !message.stop_reason.as_str().is_empty()
 }
 
 /// Whether a member says anything.
