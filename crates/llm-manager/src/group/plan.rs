@@ -226,7 +226,7 @@ impl Plan for GroupPlan<'_> {
             Err(error) => Err(error),
         };
         let kind = result.as_ref().err().map(Error::kind);
-        if silent && kind != Some(ErrorKind::Unavailable) {
+        if silent && !kind.is_some_and(ErrorKind::is_unsent) {
             call.record_attempt(slot.client.id());
             call.record_outcome(kind, None);
         }
@@ -246,7 +246,7 @@ impl Plan for GroupPlan<'_> {
             Err(error) => {
                 let error = self.raced(slot, error);
                 seat.fail(&error);
-                if error.kind() == ErrorKind::Unavailable {
+                if error.kind().is_unsent() {
                     // Nothing was sent: the call is still anybody's.
                     self.pinned.store(NOBODY, Ordering::Relaxed);
                 }
