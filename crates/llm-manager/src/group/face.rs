@@ -141,7 +141,12 @@ impl Group {
 
 impl Admission for Group {
     fn lanes(&self) -> Vec<usize> {
-        Group::lanes(self).1
+        if self.fallback {
+            return Group::lanes(self).1;
+        }
+        // A call stays with one member: there is no more to try than what one of them has.
+        let lanes = self.slots.iter().map(|slot| slot.lanes().into_iter().flatten().collect());
+        lanes.max_by_key(Vec::len).filter(|lanes| !lanes.is_empty()).unwrap_or_else(|| vec![0])
     }
 
     fn ready(&self, now: Instant, retrying: bool) -> Result<(), NotBefore> {
