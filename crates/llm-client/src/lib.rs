@@ -50,7 +50,8 @@ pub mod transport;
 pub use crate::attempt::{HttpService, log_bodies};
 pub use crate::call::{Call, Wait};
 pub use crate::contract::{
-    Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister, TokenCounter,
+    Admission, ChatStream, CostOf, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister,
+    TokenCounter,
 };
 pub use crate::health::Health;
 #[cfg(feature = "http")]

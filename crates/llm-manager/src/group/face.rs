@@ -50,8 +50,13 @@ impl Group {
         span.streaming(driven.and_then(|driven| {
             let Reply::Stream(open) = driven.answer else { return Err(mixed_up()) };
             let OpenStream { events, ahead, seat } = *open;
+            let cost_of = events.cost_of().cloned();
             let stream = SeatedStream::new(events, ahead, seat, driven.started);
-            Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
+            Ok(ChatStream::new(stream).with_cost_of(cost_of).with_history(
+                driven.started,
+                driven.waited,
+                driven.attempts,
+            ))
         }))
     }
 
