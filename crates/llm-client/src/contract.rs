@@ -17,6 +17,7 @@ use crate::call::Call;
 use crate::clock::{self, Instant};
 use crate::driver::NotBefore;
 use crate::health::Health;
+use crate::preview::Preview;
 use crate::telemetry::Watch;
 
 /// One model at one endpoint, or a wrapper that chooses between several.
@@ -55,6 +56,11 @@ pub trait ModelClient: fmt::Debug + Send + Sync + 'static {
 
     /// The server's own count of a request's tokens. `None`: the format has none.
     fn token_counter(&self) -> Option<&dyn TokenCounter> {
+        None
+    }
+
+    /// What it would send. `None`: it does not tell.
+    fn previewer(&self) -> Option<&dyn Previewer> {
         None
     }
 
@@ -147,6 +153,16 @@ pub trait TokenCounter: Send + Sync {
     /// # Errors
     /// Any [`ErrorKind`](llm_types::ErrorKind); `NotFound` where a server speaks the format and does not count.
     async fn count_tokens(&self, request: &ChatRequest, call: &Call) -> Result<TokenCount, Error>;
+}
+
+/// What a call would send.
+pub trait Previewer: Send + Sync {
+    /// The request of a call as it would go out now: one of each endpoint that may be asked, in the order of their
+    /// declaration. Nothing is sent, taken or counted.
+    ///
+    /// # Errors
+    /// Those of writing the request: `InvalidRequest`, `Config`.
+    fn preview(&self, request: &ChatRequest, streamed: bool, call: &Call) -> Result<Vec<Preview>, Error>;
 }
 
 /// Whether an endpoint is there.

@@ -3,6 +3,7 @@
 mod admission;
 mod builder;
 mod plan;
+mod preview;
 mod pricing;
 mod stream;
 
@@ -26,7 +27,9 @@ use self::stream::OpenStream;
 use crate::attempt::{Answer, AttemptService, Job, Operation, Reply, Site};
 use crate::call::Call;
 use crate::clock::{self, Instant};
-use crate::contract::{Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelLister, TokenCounter};
+use crate::contract::{
+    Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelLister, Previewer, TokenCounter,
+};
 use crate::dialect::{Encoded, ModelPage};
 use crate::driver::{Driven, Queue, drive};
 use crate::health::Health;
@@ -265,6 +268,7 @@ impl Inner {
             operation,
             method: encoded.method,
             uri,
+            query: encoded.query,
             headers,
             body: encoded.body,
             warnings: encoded.warnings,
@@ -340,6 +344,10 @@ impl ModelClient for HttpClient {
 
     fn token_counter(&self) -> Option<&dyn TokenCounter> {
         if self.0.site.dialect.counts_tokens() { Some(self) } else { None }
+    }
+
+    fn previewer(&self) -> Option<&dyn Previewer> {
+        Some(self)
     }
 
     fn health_probe(&self) -> Option<&dyn HealthProbe> {

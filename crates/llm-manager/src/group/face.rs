@@ -217,6 +217,10 @@ macro_rules! speaks_for_its_group {
                 self.0.members().find_map(|client| client.token_counter())
             }
 
+            fn previewer(&self) -> Option<&dyn llm_client::Previewer> {
+                self.0.members().any(|client| client.previewer().is_some()).then_some(self)
+            }
+
             fn admission(&self) -> Option<&dyn llm_client::Admission> {
                 Some(&*self.0)
             }
@@ -257,6 +261,19 @@ macro_rules! speaks_for_its_group {
                 call: &llm_client::Call,
             ) -> Result<Vec<llm_types::ModelInfo>, llm_types::Error> {
                 self.0.list_models(call).await
+            }
+        }
+
+        impl llm_client::Previewer for $wrapper {
+            fn preview(
+                &self,
+                request: &llm_types::ChatRequest,
+                streamed: bool,
+                call: &llm_client::Call,
+            ) -> Result<Vec<llm_client::Preview>, llm_types::Error> {
+                let previewers = self.0.members().filter_map(|client| client.previewer());
+                let previews = previewers.map(|previewer| previewer.preview(request, streamed, call));
+                Ok(previews.collect::<Result<Vec<_>, _>>()?.concat())
             }
         }
 
