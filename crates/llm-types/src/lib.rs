@@ -36,7 +36,7 @@ pub use crate::collect::Collector;
 pub use crate::embedding::{EmbeddingRequest, EmbeddingResponse};
 pub use crate::error::{AttemptRecord, Error, ErrorKind, Phase};
 pub use crate::extra::{Extra, Invalid};
-pub use crate::message::{Media, MediaSource, Message, Part, Reasoning, Role};
+pub use crate::message::{Media, MediaSource, Message, NativePart, Part, Reasoning, Role};
 pub use crate::message_json::messages_from_json;
 pub use crate::model::{Capabilities, ModelInfo};
 pub use crate::money::Money;

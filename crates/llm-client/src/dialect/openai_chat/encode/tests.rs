@@ -354,7 +354,7 @@ fn every_part_has_its_shape_or_is_refused_by_name() {
         Part::Audio(Media::new(id())),
         Part::File(media(base64("application/pdf"))),
         Part::File(media(id())),
-        Part::Native(raw(r#"{"type":"video_url","video_url":{"url":"u"}}"#)),
+        Part::native(raw(r#"{"type":"video_url","video_url":{"url":"u"}}"#)),
     ];
     assert_snapshot!(messages(vec![Message::new(Role::User, parts)], &Quirks::NONE).replace("},{\"type", "},\n{\"type"), @r#"
     {"role":"user","content":[{"type":"text","text":"t","cache_control":{"type":"ephemeral"}},
