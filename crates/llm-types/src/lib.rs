@@ -28,6 +28,7 @@ mod request;
 mod response;
 mod secret;
 mod stream;
+mod thoughts;
 mod tool;
 mod usage;
 mod verdict;
@@ -45,6 +46,7 @@ pub use crate::request::{ChatRequest, ReasoningEffort, ReasoningSetting, Respons
 pub use crate::response::{ChatResponse, Choice, FinishReason, Timing, Warning};
 pub use crate::secret::{InvalidSecret, Secret};
 pub use crate::stream::StreamEvent;
+pub use crate::thoughts::Thoughts;
 pub use crate::tool::{FunctionTool, Tool, ToolCall, ToolChoice, ToolResult};
 pub use crate::usage::{TokenCount, Totals, Usage, UsageSource};
 pub use crate::verdict::{Again, KeyFate, Move, Verdict};

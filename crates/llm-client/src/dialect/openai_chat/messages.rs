@@ -189,7 +189,9 @@ impl<'a> Builder<'a, '_> {
         extra: Option<&'a Extra>,
         body: &mut Body,
     ) -> Result<Sent<'a>, Error> {
-        if result.is_error {
+        // A text that begins with the word says so itself.
+        let says_so = |text: &str| text.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("error"));
+        if result.is_error && !result.content.first().and_then(Part::as_text).is_some_and(says_so) {
             let about = format!("messages[{}].is_error", self.at);
             body.warn(about, "this format has no mark for a failed tool; its result was sent without")?;
         }

@@ -188,10 +188,8 @@ async fn a_token_that_is_about_to_expire_is_renewed() {
 
 #[tokio::test]
 async fn a_token_is_given_to_its_end_where_no_other_comes() {
-    let server = Server::start(|number, _| {
-        if number == 1 { token(1, 3599) } else { (503, "{}".to_owned()) }
-    })
-    .await;
+    let server =
+        Server::start(|number, _| if number == 1 { token(1, 3599) } else { (503, "{}".to_owned()) }).await;
     let session = session(&service_account(&server.url("/token")));
     session.token().await.unwrap();
     let due = |left: Duration| {

@@ -415,6 +415,10 @@ fn a_failed_tool_has_no_mark_here() {
     let (body, warnings) = sent(&request, &Quirks::NONE, false);
     assert!(body.contains(r#"{"role":"tool","tool_call_id":"c","content":"broken"}"#));
     assert_eq!(warnings, ["messages[0].is_error"]);
+    // One that says so itself loses nothing.
+    let result = ToolResult { is_error: true, ..ToolResult::text("c", "Error: broken") };
+    let request = ChatRequest { strict: true, ..ChatRequest::new(vec![Message::tool(result)]) };
+    assert_eq!(sent(&request, &Quirks::NONE, false).1, Vec::<String>::new());
 }
 
 const THINKER: Quirks = Quirks {
