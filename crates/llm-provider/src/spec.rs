@@ -1,6 +1,6 @@
 //! What is known about a vendor before anything is sent: one row of the catalogue.
 
-use llm_client::dialect::{Dialect, Quirks};
+use llm_client::dialect::{Dialect, Paths, Quirks};
 use llm_client::login::GrantAddresses;
 use llm_client::transport::Endpoint;
 use llm_types::Capabilities;
@@ -51,13 +51,15 @@ pub struct ProviderSpec {
     pub dialect: Dialect,
     /// Where it differs from the format's owner.
     pub quirks: Quirks,
+    /// Base URLs with such a path are another surface of the same vendor: requests go elsewhere below them.
+    pub paths_at: &'static [(&'static str, Paths)],
     /// Whether its server runs in this process: [`LoopbackProvider`](crate::LoopbackProvider).
     pub loopback: bool,
     /// The only models there are; empty where the server decides.
     pub only_models: &'static [&'static str],
     /// The model for those who name none. `None`: they have to.
     pub default_model: Option<&'static str>,
-    /// What is known of all its models.
+    /// What its models can do as a rule; see [`capabilities_for`](Self::capabilities_for).
     pub capabilities: Capabilities,
 }
 
@@ -172,6 +174,9 @@ impl ProviderSpec {
             let own = self.own_path().filter(|_| self.owns(address));
             quirks.default_path = own.unwrap_or(Quirks::NONE.default_path);
         }
+        if let Some((_, paths)) = self.paths_at.iter().find(|(path, _)| *path == address.path()) {
+            quirks.paths = *paths;
+        }
         quirks
     }
 
@@ -201,6 +206,13 @@ impl ProviderSpec {
     #[must_use]
     pub fn quirks_for(&self, model: &str) -> Quirks {
         families::quirks(self, model)
+    }
+
+    /// What the model named like this can do here: what the row says of all, what follows the model's name, and what the
+    /// quirks and the format rule out.
+    #[must_use]
+    pub fn capabilities_for(&self, model: &str) -> Capabilities {
+        catalogue::abilities(self, model)
     }
 
     /// The address that the environment gives it, with the variable's name.
