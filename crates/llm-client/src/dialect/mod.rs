@@ -246,10 +246,8 @@ impl Dialect {
     /// [`ErrorKind::Protocol`] where the body holds no answer.
     pub fn decode_chat(self, body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
         match self {
-            Self::OpenAiChat => openai_chat::decode(body, target),
-            Self::Anthropic => anthropic::decode(body, target),
-            Self::Gemini => gemini::decode(body, target),
             Self::Custom(custom) => custom.codec().decode_chat(body, target),
+            own => whole::response(|out| own.decode_unstreamed(body, target, out)),
         }
     }
 
@@ -304,11 +302,13 @@ impl Dialect {
         target: &WireTarget<'_>,
         hints: Hints,
     ) -> Error {
-        match self {
-            Self::OpenAiChat | Self::Anthropic => error_body::classify(status, headers, body, target, hints),
-            Self::Gemini => gemini::classify(status, headers, body, target, hints),
-            Self::Custom(custom) => custom.codec().classify(status, headers, body, target, hints),
-        }
+        let (text, _) = json::text(body);
+        let error = match self {
+            Self::OpenAiChat | Self::Anthropic => error_body::error_of(&text, status, target),
+            Self::Gemini => gemini::error_of(&text, status, target),
+            Self::Custom(custom) => return custom.codec().classify(status, headers, body, target, hints),
+        };
+        failure::with_head(error, headers, target.quirks, hints)
     }
 
     /// The server's name for the exchange, from the head of any answer.
