@@ -13,6 +13,7 @@ mod axes;
 mod fixtures;
 pub(super) mod recorded;
 mod robust;
+mod tools;
 
 const DIALECT: Dialect = Dialect::OpenAiChat;
 const TARGET: WireTarget<'static> =

@@ -234,7 +234,10 @@ impl StreamState {
             self.close_block(index, out);
         }
         let index = index.unwrap_or_else(|| u64::try_from(self.open.len()).unwrap_or(0));
-        let id = block.id.as_str().is_empty().then(|| self.call_id());
+        // Results are told apart by the ids of their calls: one that is missing, or was there before, is replaced.
+        let given = block.id.as_str();
+        let is_missing = given.is_empty() || self.said.ids.iter().any(|known| known == given);
+        let id = is_missing.then(|| self.call_id());
         let open = Open::begin(index, block, json, id, self.origin.as_deref(), &mut self.said, out);
         self.open.push(open);
         if self.open.len() > MOST_OPEN {

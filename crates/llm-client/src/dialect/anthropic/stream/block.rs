@@ -13,6 +13,8 @@ use crate::dialect::json::{Few, Raw, Rest};
 pub(super) struct Said {
     /// How many calls.
     pub(super) calls: u32,
+    /// Their ids.
+    pub(super) ids: Vec<String>,
     pub(super) thought: bool,
     /// It has given something that a caller can use: a text, or a part of the vendor's own.
     pub(super) answered: bool,
@@ -95,7 +97,8 @@ impl Open {
             }
             "tool_use" => {
                 let call = said.calls;
-                let id = id.owned().or(made_id).unwrap_or_default();
+                let id = made_id.or(id.owned()).unwrap_or_default();
+                said.ids.push(id.clone());
                 said.calls = said.calls.saturating_add(1);
                 said.unsigned = false;
                 let name = name.owned().unwrap_or_default();
@@ -111,7 +114,7 @@ impl Open {
                     let (name, value) = (name.into_owned(), raw.to_owned());
                     out.push(StreamEvent::Replay { choice: 0, call: Some(call), name, value });
                 }
-                let input = input.some().filter(|raw| raw.get() != "{}").map(ToOwned::to_owned);
+                let input = input.some().filter(|raw| raw.get() != "{}").map(unwrapped);
                 Kind::Call { call, begun: false, input }
             }
             _ => {
@@ -245,6 +248,13 @@ fn list(raw: Raw<'_>) -> Vec<Box<RawValue>> {
 /// The items as a list; `None` where there are none.
 fn join(items: &[Box<RawValue>]) -> Option<Box<RawValue>> {
     if items.is_empty() { None } else { to_raw_value(items).ok() }
+}
+
+/// An object that imitations of the format put into a text.
+fn unwrapped(raw: &RawValue) -> Box<RawValue> {
+    let text =
+        serde_json::from_str::<String>(raw.get()).ok().filter(|text| text.trim_start().starts_with('{'));
+    text.and_then(|text| RawValue::from_string(text).ok()).unwrap_or_else(|| raw.to_owned())
 }
 
 /// A block of the server's own with what came after its start.

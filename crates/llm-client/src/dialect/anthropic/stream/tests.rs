@@ -204,7 +204,7 @@ fn calls_keep_their_arguments_apart_and_always_have_some() {
     let frames = [
         START.to_owned(),
         call(3, "\"a\"", "{}"),
-        call(1, "\"a\"", "{}"),
+        call(1, "\"b\"", "{}"),
         piece(1, "{\"y\""),
         piece(3, ""),
         piece(3, "{\"x\":1}"),
@@ -224,7 +224,7 @@ fn calls_keep_their_arguments_apart_and_always_have_some() {
     assert!(made.starts_with("toolu_") && made.len() == 15, "{made}");
     assert_eq!(
         line.replace(made, "MADE"),
-        r#"start | usage:5+1Partial | call0:a:f | call1:a:f | args1:{"y" | args0:{"x":1} | args1::2} | end0 | end1 | call2:c:f | args2:{"z": 1.50} | end2 | call3:MADE:f | args3:{} | end3 | finish:tool_calls:- | usage:5+1Reported | END"#
+        r#"start | usage:5+1Partial | call0:a:f | call1:b:f | args1:{"y" | args0:{"x":1} | args1::2} | end0 | end1 | call2:c:f | args2:{"z": 1.50} | end2 | call3:MADE:f | args3:{} | end3 | finish:tool_calls:- | usage:5+1Reported | END"#
     );
 }
 

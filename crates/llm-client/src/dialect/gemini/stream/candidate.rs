@@ -38,6 +38,8 @@ pub(super) struct CandidateState {
     /// The last part was a thought that the next one goes on with.
     thinking: bool,
     calls: u32,
+    /// Their ids.
+    ids: Vec<String>,
     /// The arguments of the last call, while they come in pieces.
     open: Option<Pieces>,
     members: Members,
@@ -54,6 +56,7 @@ impl CandidateState {
             answered: false,
             thinking: false,
             calls: 0,
+            ids: Vec::new(),
             open: None,
             members: Members::default(),
         }
@@ -239,10 +242,13 @@ impl CandidateState {
         let (choice, index) = (self.index, self.calls);
         self.calls = self.calls.saturating_add(1);
         let (answer, name_bytes) = (shared.answer.as_bytes(), name.as_bytes());
-        let id = given.clone().unwrap_or_else(|| {
+        // Results are told apart by the ids of their calls: one that was there before is given to the first.
+        let is_new = |id: &String| !self.ids.contains(id);
+        let id = given.clone().filter(is_new).unwrap_or_else(|| {
             let pieces = [answer, &choice.to_le_bytes(), &index.to_le_bytes(), name_bytes];
             format!("call_{}", short_id(&pieces))
         });
+        self.ids.push(id.clone());
         let signed = signature.is_some();
         out.push(StreamEvent::ToolCallStart { choice, index, id, name, custom: false, signature });
         // Only its own id goes back, and only to whom it signed for its signature.
