@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use llm_types::StreamEvent;
 use serde_json::value::RawValue;
 
+use crate::dialect::events::one_id_for_two;
+
 /// Arguments that wait for a name are held back up to this many bytes; then there is none.
 const MOST_WAITING: usize = 1 << 20;
 
@@ -234,6 +236,9 @@ impl Call {
         let index = number(at);
         let id = self.id.clone().filter(|_| !self.repeats_id).unwrap_or_else(|| make_id(index));
         let name = self.name.clone().unwrap_or_default();
+        if self.repeats_id {
+            out.push(one_id_for_two());
+        }
         out.push(StreamEvent::ToolCallStart {
             choice,
             index,
@@ -349,6 +354,7 @@ mod tests {
                     assert_eq!(index, ended);
                     ended += 1;
                 }
+                StreamEvent::Warning(_) => {}
                 other => panic!("{other:?}"),
             }
         }
