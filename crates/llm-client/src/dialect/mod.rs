@@ -132,7 +132,7 @@ impl Encoded {
             Paths::Deployments { api_version } => {
                 (format!("/{leaf}"), Some(format!("api-version={api_version}")))
             }
-            Paths::Plain => (format!("/{leaf}"), None),
+            Paths::Plain | Paths::RawPredict { .. } => (format!("/{leaf}"), None),
         };
         Self::at(method, path, query, body, stream)
     }
@@ -191,6 +191,10 @@ impl Dialect {
             // Any path is used as it is: many servers have their own.
             (Self::OpenAiChat, "" | "/") => Cow::Borrowed(quirks.default_path),
             (Self::OpenAiChat, path) => Cow::Borrowed(path),
+            // The version stands before the project there.
+            (Self::Anthropic, path) if matches!(quirks.paths, Paths::RawPredict { .. }) => {
+                Cow::Borrowed(path.trim_end_matches('/'))
+            }
             (Self::Anthropic, path) => path::versioned(path, "/v1"),
             (Self::Gemini, path) => gemini::base_path(path),
             (Self::Custom(custom), path) => Cow::Borrowed(custom.codec().base_path(path)),
