@@ -8,6 +8,7 @@ use super::*;
 use crate::provider::{ModelConfig, Provider as _};
 
 mod fixtures;
+mod thinking;
 
 #[test]
 fn every_row_can_be_named_and_reached() {
