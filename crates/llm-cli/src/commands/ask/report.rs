@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_types::{AttemptRecord, ChatResponse, FinishReason, ToolCall, Usage, Warning};
+use llm_types::{AttemptRecord, ChatResponse, FinishReason, Message, ToolCall, Usage, Warning};
 use serde::{Serialize, Serializer};
 
 use super::talk::Outcome;
@@ -32,6 +32,8 @@ pub(super) struct Report<'a> {
     attempts: usize,
     attempt_log: &'a [AttemptRecord],
     warnings: &'a [Warning],
+    /// The whole conversation with its answer, as `--messages` reads it.
+    messages: Vec<&'a Message>,
     error: Option<Failure>,
 }
 
@@ -68,8 +70,16 @@ impl<'a> Report<'a> {
             attempts: attempt_log.len(),
             attempt_log,
             warnings: &response.warnings,
+            messages: Vec::new(),
             error: error.clone().map(Failure::from),
         }
+    }
+
+    /// Adds the conversation: what was asked, and the answer where it is whole.
+    pub(super) fn after(mut self, asked: &'a [Message], outcome: &'a Outcome) -> Self {
+        let answer = outcome.response.message().filter(|_| outcome.error.is_none());
+        self.messages = asked.iter().chain(answer).collect();
+        self
     }
 
     /// Nothing was asked.
@@ -91,6 +101,7 @@ impl<'a> Report<'a> {
             attempts: 0,
             attempt_log: &[],
             warnings: &[],
+            messages: Vec::new(),
             error: Some(failure.clone()),
         }
     }
@@ -124,6 +135,10 @@ pub(super) fn remarks(response: &ChatResponse, whole: bool, term: &Term) {
     for Warning { about, message } in &response.warnings {
         term.warn(&format!("{about}: {message}"));
     }
+    for ToolCall { id, name, arguments, .. } in response.tool_calls() {
+        let arguments = if arguments.is_empty() { "{}" } else { arguments };
+        term.note(&safe::line(&format!("tool call: {name} {arguments} (id {id})")));
+    }
     if let Some(refusal) = response.refusal() {
         term.warn(&format!("the model's words: {refusal}"));
     }
@@ -146,7 +161,7 @@ pub(super) fn remarks(response: &ChatResponse, whole: bool, term: &Term) {
 
 #[cfg(test)]
 mod tests {
-    use llm_types::{Choice, Error, ErrorKind, Message, Totals, UsageSource};
+    use llm_types::{Choice, Error, ErrorKind, Totals, UsageSource};
 
     use super::*;
 
@@ -175,7 +190,9 @@ mod tests {
     #[test]
     fn the_object_has_exactly_the_promised_names() {
         let outcome = outcome(None);
-        let json = serde_json::to_string(&Report::new("acme/m-1", &outcome)).unwrap();
+        let asked = [Message::user("hi")];
+        let report = Report::new("acme/m-1", &outcome).after(&asked, &outcome);
+        let json = serde_json::to_string(&report).unwrap();
         assert_eq!(
             json,
             concat!(
@@ -183,7 +200,8 @@ mod tests {
                 r#""refusal":null,"tool_calls":[],"finish_reason":"stop","native_finish_reason":"stop","#,
                 r#""usage":{"input_tokens":1204,"output_tokens":312,"cache_read_tokens":1024,"source":"reported"},"#,
                 r#""cost":null,"latency_ms":2100,"first_token_ms":400,"attempts":0,"attempt_log":[],"#,
-                r#""warnings":[{"about":"top_k","message":"not sent"}],"error":null}"#
+                r#""warnings":[{"about":"top_k","message":"not sent"}],"#,
+                r#""messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"Hello\u001b[2J"}],"error":null}"#
             )
         );
     }

@@ -52,7 +52,7 @@ pub(super) async fn talk(
     if args.json {
         // Nobody reads it: not even the object is wanted.
         if outcome.stopped != Some(Exit::PipeClosed) {
-            term.json(&Report::new(session.client.id(), &outcome))?;
+            term.json(&Report::new(session.client.id(), &outcome).after(&request.messages, &outcome))?;
         }
     } else {
         report::remarks(&outcome.response, outcome.error.is_none() && outcome.stopped.is_none(), term);
