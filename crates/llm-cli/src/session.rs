@@ -74,7 +74,7 @@ impl Session {
             return Err(missing);
         };
         let why = missing.lines().into_iter().next().unwrap_or_default();
-        term.warn(&format!("{why}: the call itself would fail"));
+        term.warn(&format!("the call itself would fail: {why}"));
         Ok(session)
     }
 
