@@ -4,6 +4,7 @@ mod admission;
 mod builder;
 mod plan;
 mod preview;
+mod pricing;
 mod stream;
 
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ use llm_types::{
 
 pub use self::builder::HttpClientBuilder;
 use self::plan::CallPlan;
+use self::pricing::Pricing;
 use self::stream::OpenStream;
 use crate::attempt::{Answer, AttemptService, Job, Operation, Reply, Site};
 use crate::call::Call;
@@ -59,6 +61,7 @@ struct Inner {
     headers: HeaderMap,
     /// Body members sent with every chat request that does not set them itself.
     extra: Extra,
+    pricing: Pricing,
     lanes: Lanes,
     queue: Queue,
     attempts: AttemptService,
@@ -174,9 +177,13 @@ impl HttpClient {
         };
         let client = Arc::clone(&self.0);
         let attempts = driven.attempts.clone();
-        let stream =
-            OpenStream::new(client, events, guard, call.deadline, driven.started, attempts, &job.body);
-        Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
+        let stream = OpenStream::new(client, events, guard, &call, driven.started, attempts, &job.body);
+        let cost_of = self.0.pricing.cost_of();
+        Ok(ChatStream::new(stream).with_cost_of(cost_of).with_history(
+            driven.started,
+            driven.waited,
+            driven.attempts,
+        ))
     }
 
     async fn vectors(&self, request: &EmbeddingRequest, call: &Call) -> Result<EmbeddingResponse, Error> {

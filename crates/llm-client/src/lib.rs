@@ -51,8 +51,8 @@ pub mod transport;
 pub use crate::attempt::{HttpService, log_bodies};
 pub use crate::call::{Call, Wait};
 pub use crate::contract::{
-    Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister, Previewer,
-    TokenCounter,
+    Admission, ChatStream, CostOf, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister,
+    Previewer, TokenCounter,
 };
 pub use crate::health::Health;
 #[cfg(feature = "http")]
