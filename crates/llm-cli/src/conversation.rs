@@ -32,6 +32,15 @@ pub(crate) struct Conversation {
 /// Nothing is asked; a file is not there, or is not what it should be.
 pub(crate) fn read(question: &Question, term: &Arc<Term>) -> Result<Conversation, Failure> {
     let messages_from_stdin = question.messages.as_deref().is_some_and(prompt::is_stdin);
+    let others = question.prompt.iter().any(|word| word == "-")
+        || question.files.iter().any(|path| prompt::is_stdin(path));
+    if (others || messages_from_stdin) && question.no_stdin {
+        let message = "`-` asks for stdin and --no-stdin leaves it unread: give one of them";
+        return Err(Failure::usage(message));
+    }
+    if others && messages_from_stdin {
+        return Err(Failure::usage("`-` stands for stdin once: as the prompt, a file or --messages"));
+    }
     let mut messages = match &question.messages {
         Some(path) => earlier(path, term)?,
         None => Vec::new(),
@@ -130,23 +139,14 @@ impl From<Failure> for Unasked {
 
 /// The message to send, from files, stdin and words. `is_read`: stdin was read for something else.
 fn message(question: &Question, is_read: bool, term: &Arc<Term>) -> Result<String, Unasked> {
-    let named_as_word = question.prompt.iter().any(|word| word == "-");
-    let named_as_file = question.files.iter().any(|path| prompt::is_stdin(path));
-    let named = named_as_word || named_as_file;
-    if (named || is_read) && question.no_stdin {
-        return Err(
-            Failure::usage("`-` asks for stdin and --no-stdin leaves it unread: give one of them").into()
-        );
-    }
-    if named && is_read {
-        return Err(Failure::usage("`-` stands for stdin once: as the prompt, a file or --messages").into());
-    }
     let words: Vec<&str> = question.prompt.iter().map(String::as_str).filter(|word| *word != "-").collect();
     let is_terminal = std::io::stdin().is_terminal();
     let mut parts = Parts { prompt: (!words.is_empty()).then(|| words.join(" ")), ..Parts::default() };
     for path in question.files.iter().filter(|path| !prompt::is_stdin(path)) {
         parts.files.push(prompt::read_file(path)?);
     }
+    let named_as_file = question.files.iter().any(|path| prompt::is_stdin(path));
+    let named = named_as_file || question.prompt.iter().any(|word| word == "-");
     let reads = !is_read && (named || (!is_terminal && !question.no_stdin));
     if reads {
         let text = patiently(term, prompt::read_stdin)?;

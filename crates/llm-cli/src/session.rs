@@ -86,6 +86,12 @@ impl Session {
     pub(crate) fn for_server(model: &Model, name: Option<&str>, term: &Term) -> Result<Self, Failure> {
         let loaded = configuration(Some(model), &[])?;
         warn(&loaded.warnings, term);
+        // A name that says a provider, and is neither that nor a model's, is a slip: whatever address is given.
+        if let Some(name) = name
+            && loaded.manager.resolve(name).is_err()
+        {
+            loaded.manager.require_provider(name)?;
+        }
         let name = name.or(model.model.as_deref());
         let of_provider = name.and_then(|name| Some(loaded.any_model(&*loaded.manager.provider(name)?)));
         let has_address = model.base_url.is_some()

@@ -91,6 +91,7 @@ async fn json_is_one_object_with_the_promised_names() {
         "finish_reason",
         "first_token_ms",
         "latency_ms",
+        "messages",
         "model",
         "native_finish_reason",
         "reasoning",
