@@ -1,6 +1,6 @@
 //! From a whole answer to the events of a stream that would have given it.
 
-use llm_types::{ChatResponse, Choice, Error, ErrorKind, Message, Part, StreamEvent, Warning};
+use llm_types::{ChatResponse, Choice, Error, ErrorKind, Message, NativePart, Part, StreamEvent, Warning};
 
 /// The events of an answer that came in one piece, for whoever asked for a stream. Collected, they give the same
 /// answer, but for how the call went (attempts, timing, the raw body).
@@ -63,7 +63,8 @@ fn events_of_choice(choice: Choice, out: &mut Vec<StreamEvent>) {
             // An answer has none; as JSON they would still be there.
             part @ (Part::Image(_) | Part::Audio(_) | Part::File(_) | Part::ToolResult(_)) => {
                 let message = Message::new(llm_types::Role::Assistant, vec![part]);
-                if let Ok(part) = serde_json::value::to_raw_value(&message) {
+                if let Ok(json) = serde_json::value::to_raw_value(&message) {
+                    let part = NativePart { json, origin: None };
                     out.push(StreamEvent::Native { choice: at, part });
                 }
             }

@@ -11,10 +11,10 @@ use llm_types::{
 };
 use serde_json::value::RawValue;
 
-use crate::dialect::WireTarget;
 use crate::dialect::body::Body;
 use crate::dialect::quirks::SystemRole;
 use crate::dialect::reasoning::raw;
+use crate::dialect::{MADE_BY, WireTarget};
 
 mod write;
 
@@ -148,7 +148,8 @@ impl<'a> Builder<'a, '_> {
     /// Says what stands beside the content and has no place.
     fn beside(&self, body: &mut Body) -> Result<(), Error> {
         let name = self.message.name.as_ref().map(|_| "name");
-        let more = self.message.extra.iter().map(|(name, _)| name).filter(|name| *name != "cache_control");
+        let silent = ["cache_control", MADE_BY];
+        let more = self.message.extra.iter().map(|(name, _)| name).filter(|name| !silent.contains(name));
         for name in name.into_iter().chain(more) {
             let about = format!("messages[{}].{name}", self.at);
             body.warn(about, "a message of this format has no place for it; it was left out")?;
@@ -165,12 +166,15 @@ impl<'a> Builder<'a, '_> {
             Part::Text { text, extra } => Block::Text(text, Some(extra).filter(|extra| !extra.is_empty())),
             Part::Refusal { text } => Block::Text(text, None),
             // Every block of this format says what it is.
-            Part::Native(raw) if Extra::parse(raw.get()).is_ok_and(|all| all.get("type").is_none()) => {
+            Part::Native(part)
+                if part.is_foreign_to(self.target.origin)
+                    || Extra::parse(part.json.get()).is_ok_and(|all| all.get("type").is_none()) =>
+            {
                 let about = format!("messages[{}].content[{at}]", self.at);
                 body.warn(about, "a part of another vendor's own was left out")?;
                 return Ok(None);
             }
-            Part::Native(raw) => Block::Native(raw),
+            Part::Native(part) => Block::Native(&part.json),
             _ if instructs => return Err(self.wrong(at, "instructions are text in this format")),
             Part::Image(media) => self.image(at, media, body)?,
             Part::File(media) => self.document(at, media)?,

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use llm_types::{
-    ChatRequest, Error, ErrorKind, Extra, Media, MediaSource, Message, Part, Reasoning, Role, ToolCall,
-    ToolResult,
+    ChatRequest, Error, ErrorKind, Extra, Media, MediaSource, Message, NativePart, Part, Reasoning, Role,
+    ToolCall, ToolResult,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -129,7 +129,7 @@ impl<'a> Builder<'a, '_> {
         for (at, part) in message.parts.iter().enumerate() {
             match part {
                 Part::Text { text, .. } => self.system.push(SentPart::text(text)),
-                Part::Native(raw) if is_own(raw) => self.system.push(SentPart::Native(raw)),
+                Part::Native(part) if self.takes(part) => self.system.push(SentPart::Native(&part.json)),
                 _ => return Err(self.wrong(at, "instructions are text in this format")),
             }
         }
@@ -232,7 +232,7 @@ impl<'a> Builder<'a, '_> {
                 Part::ToolResult(_) => {
                     return Err(self.wrong(at, "a result of a tool call is not the assistant's"));
                 }
-                Part::Native(raw) if !is_own(raw) => {
+                Part::Native(part) if !self.takes(part) => {
                     self.warn("", "a part that only another vendor can read was left out", body)?;
                 }
                 part => parts.push(self.part(at, part, body)?),
@@ -253,6 +253,13 @@ impl<'a> Builder<'a, '_> {
         let origin = block.origin.as_deref();
         let same = origin == self.target.origin || self.target.origin.is_none();
         origin.is_some() && same && block.format.as_deref().is_none_or(|model| model == self.target.model)
+    }
+
+    /// Whether a native part is one of this format, and nobody else's.
+    fn takes(&self, part: &NativePart) -> bool {
+        let signed_here =
+            part.origin.is_some() && part.origin == signer(self.target.origin, self.target.model);
+        (signed_here || !part.is_foreign_to(self.target.origin)) && is_own(&part.json)
     }
 
     /// Puts a thought, or a signature, where it stood.
@@ -329,7 +336,7 @@ impl<'a> Builder<'a, '_> {
             }
             Part::Refusal { text } => SentPart::text(text),
             Part::Image(media) | Part::Audio(media) | Part::File(media) => self.media(at, media, body)?,
-            Part::Native(raw) if is_own(raw) => SentPart::Native(raw),
+            Part::Native(part) if self.takes(part) => SentPart::Native(&part.json),
             Part::Native(_) => return Err(self.wrong(at, "this part has no form here")),
             Part::Reasoning(_) | Part::ToolCall(_) | Part::ToolResult(_) => {
                 return Err(self.wrong(at, "this part has a place of its own"));

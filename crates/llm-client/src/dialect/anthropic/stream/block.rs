@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use llm_types::{Extra, Reasoning, StreamEvent};
+use llm_types::{Extra, NativePart, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::dialect::anthropic::wire::{Block, Delta};
@@ -198,7 +198,9 @@ impl Open {
                 said.unsigned = false;
                 said.answered = true;
                 said.apart = false;
-                out.push(StreamEvent::Native { choice: 0, part: completed(start, input, &content) });
+                let origin = origin.map(str::to_owned);
+                let part = NativePart { json: completed(start, input, &content), origin };
+                out.push(StreamEvent::Native { choice: 0, part });
             }
             Kind::Given => {}
         }

@@ -41,7 +41,7 @@ fn told(frames: &[&str]) -> String {
             StreamEvent::ToolCallStart { index, id, name, .. } => format!("call{index}:{id}:{name}"),
             StreamEvent::ToolCallDelta { index, arguments, .. } => format!("args{index}:{arguments}"),
             StreamEvent::ToolCallEnd { index, .. } => format!("end{index}"),
-            StreamEvent::Native { part, .. } => format!("native:{part}"),
+            StreamEvent::Native { part, .. } => format!("native:{}", part.json),
             StreamEvent::Usage(usage) => {
                 format!("usage:{}+{}{:?}", usage.input_total(), usage.output_total(), usage.source)
             }

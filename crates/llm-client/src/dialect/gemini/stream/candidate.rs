@@ -1,6 +1,6 @@
 //! One of the answers: what its chunks add up to.
 
-use llm_types::{Extra, FinishReason, Reasoning, StreamEvent};
+use llm_types::{Extra, FinishReason, NativePart, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::pieces::Pieces;
@@ -113,12 +113,19 @@ impl CandidateState {
             (self.thinking, self.answered) = (false, true);
             let mut members: Extra =
                 rest.into_iter().map(|(name, raw)| (name.into_owned(), raw.to_owned())).collect();
-            let written = match (thought, &signature) {
-                (true, _) => members.set("thought", &true),
-                (false, Some(signature)) => members.set("thoughtSignature", signature),
-                (false, None) => Ok(()),
-            };
-            if let (Ok(()), Ok(part)) = (written, to_raw_value(&members)) {
+            if thought {
+                members.insert("thought", RawValue::TRUE.to_owned());
+            }
+            let signed = signature.is_none_or(|text| members.set("thoughtSignature", &text).is_ok());
+            if let (true, Ok(json)) = (signed, to_raw_value(&members)) {
+                // A signature is read by the model that made it, and by no other of its vendor.
+                let signed = members.get("thoughtSignature").is_some();
+                let origin = if signed {
+                    signer(shared.origin, shared.model)
+                } else {
+                    shared.origin.map(str::to_owned)
+                };
+                let part = NativePart { json, origin };
                 out.push(StreamEvent::Native { choice, part });
             }
             return;
