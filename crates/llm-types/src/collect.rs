@@ -143,6 +143,8 @@ impl Collector {
 fn merge_block(parts: &mut Vec<Part>, block: Reasoning) {
     if block.text.is_empty()
         && block.encrypted.is_none()
+        // Of a kind of the server's own: it stands alone.
+        && block.extra.get("type").is_none()
         && let Some(last) = parts.iter_mut().rev().find_map(|part| match part {
             Part::Reasoning(last) => Some(last),
             _ => None,

@@ -103,6 +103,10 @@ fn reasoning_into(members: &mut Extra, parts: &mut Vec<Part>) -> Result<(), Inva
         let kind: String = detail.take_as("type").map_err(at)?.unwrap_or_default();
         let text = detail.take_as::<String>("text").map_err(at)?;
         let summary = detail.take_as::<String>("summary").map_err(at)?;
+        if !matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted") {
+            // Of a kind of the server's own: it stays with the rest of it.
+            detail.set("type", &kind).map_err(|e| at(Invalid::new("type", e.to_string())))?;
+        }
         parts.push(Part::Reasoning(Reasoning {
             summary: text.is_none() && (summary.is_some() || kind == "reasoning.summary"),
             text: text.or(summary).unwrap_or_default(),
@@ -409,8 +413,11 @@ impl Serialize for Detail<'_> {
             Reasoning { summary: true, .. } => ("reasoning.summary", Some("summary")),
             _ => ("reasoning.text", Some("text")),
         };
-        map.serialize_entry("type", kind)?;
-        if let Some(field) = field {
+        let own_kind = r.extra.get("type").is_some();
+        if !own_kind {
+            map.serialize_entry("type", kind)?;
+        }
+        if let Some(field) = field.filter(|_| !own_kind || !r.text.is_empty()) {
             map.serialize_entry(field, &r.text)?;
         }
         let members = [
@@ -482,6 +489,7 @@ mod tests {
             r#"{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1"}}]}"#,
             r#"{"role":"assistant","content":"b","reasoning_content":"a"}"#,
             r#"{"role":"assistant","content":"b","reasoning_content":"ab","reasoning_details":[{"type":"reasoning.text","text":"a","signature":"s","index":0},{"type":"reasoning.summary","summary":"b"},{"type":"reasoning.encrypted","data":"xyz"}]}"#,
+            r#"{"role":"assistant","content":"b","reasoning_details":[{"type":"reasoning.server_tool_call","name":"search","index":0}]}"#,
             r#"{"role":"tool","tool_call_id":"c1","content":"42"}"#,
             r#"{"role":"assistant","content":[{"type":"native","origin":"acme","native":{"type":"x","n":1.50}}]}"#,
         ] {

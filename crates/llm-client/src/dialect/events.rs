@@ -94,6 +94,12 @@ pub(crate) fn mended() -> StreamEvent {
     StreamEvent::Warning(Warning::new("answer", message))
 }
 
+/// The warning of a call that came under the id of another: results could not be told apart by it.
+pub(crate) fn one_id_for_two() -> StreamEvent {
+    let message = "two tool calls had one id; the later was given another";
+    StreamEvent::Warning(Warning::new("tool_calls", message))
+}
+
 /// The error of a stream that ended too early, `seen` being whether a reader has seen any of it.
 pub(crate) fn cut(seen: bool) -> Error {
     if seen {

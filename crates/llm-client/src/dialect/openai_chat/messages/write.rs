@@ -192,8 +192,12 @@ impl Serialize for Block<'_> {
             _ => ("reasoning.text", Some("text")),
         };
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", kind)?;
-        if let Some(member) = member {
+        // A block of a kind of the server's own keeps it with the rest of what it holds.
+        let own_kind = block.extra.get("type").is_some();
+        if !own_kind {
+            map.serialize_entry("type", kind)?;
+        }
+        if let Some(member) = member.filter(|_| !own_kind || !block.text.is_empty()) {
             map.serialize_entry(member, &block.text)?;
         }
         let members = [

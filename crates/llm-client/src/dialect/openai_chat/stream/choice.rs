@@ -314,18 +314,18 @@ impl ChoiceState {
             kind.as_str() == "reasoning.summary" || text.as_str().is_empty() && !summary.as_str().is_empty();
         let text = text.some().or(summary.some());
         let (signature, encrypted) = (signature.owned(), data.owned());
-        if text.is_none() && signature.is_none() && encrypted.is_none() {
+        let known =
+            matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted");
+        if known && text.is_none() && signature.is_none() && encrypted.is_none() {
             // Nothing that we know: kept beside the message.
-            let known =
-                matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted");
-            if let Some(raw) = raw.some().filter(|_| !known || !rest.is_empty()) {
+            if let Some(raw) = raw.some().filter(|_| !rest.is_empty()) {
                 self.lists.take_item("reasoning_details", raw);
             }
             return;
         }
         let number = (index.count(), is_summary);
         let sealed = signature.is_some() || encrypted.is_some();
-        let goes_on = self.block == Some(number) && encrypted.is_none();
+        let goes_on = known && self.block == Some(number) && encrypted.is_none();
         let mut block = Reasoning {
             text: String::new(),
             summary: is_summary,
@@ -338,6 +338,10 @@ impl ChoiceState {
         };
         if let Some(index) = index.some() {
             block.extra.insert("index", index.to_owned());
+        }
+        if !known && block.extra.set("type", kind.as_str()).is_ok() {
+            // Of a kind of the server's own: only he can read it.
+            block.origin = shared.origin.map(str::to_owned);
         }
         match text {
             Some(text) if goes_on => {
@@ -352,7 +356,7 @@ impl ChoiceState {
             }
             None => self.give_block(block, out),
         }
-        self.block = (!sealed).then_some(number);
+        self.block = (known && !sealed).then_some(number);
     }
 
     fn give_block(&mut self, block: Reasoning, out: &mut Vec<StreamEvent>) {
