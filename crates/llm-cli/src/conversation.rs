@@ -22,7 +22,6 @@ pub(crate) struct Conversation {
     /// Messages and tools; the settings are the caller's.
     pub(crate) request: ChatRequest,
     /// The programs behind the tools, where there are any.
-    #[expect(dead_code, reason = "until the loop runs them")]
     pub(crate) programs: Vec<Program>,
 }
 
@@ -45,13 +44,17 @@ pub(crate) fn read(question: &Question, term: &Arc<Term>) -> Result<Conversation
         Some(path) => earlier(path, term)?,
         None => Vec::new(),
     };
-    let last = messages.last().map(|message| message.role);
+    let mut tools = ChatRequest::default();
+    let programs = match &question.tools {
+        Some(path) => tools_file::read(path, &mut tools)?,
+        None => Vec::new(),
+    };
     match message(question, messages_from_stdin, term) {
         Ok(text) => messages.push(Message::user(text)),
-        Err(Unasked::Nothing(_)) if matches!(last, Some(Role::User | Role::Tool)) => {}
+        Err(Unasked::Nothing(_)) if waits(messages.last(), &programs) => {}
         Err(Unasked::Nothing(failure)) => {
-            return Err(match (&question.messages, last) {
-                (Some(path), Some(_)) => {
+            return Err(match &question.messages {
+                Some(path) if !messages.is_empty() => {
                     let ending = "ends with words that wait for no answer, and there is no prompt";
                     Failure::usage(format!("`{}` {ending}", path.display()))
                         .hint("add a prompt, or a message of the user or of a tool to the file")
@@ -61,15 +64,19 @@ pub(crate) fn read(question: &Question, term: &Arc<Term>) -> Result<Conversation
         }
         Err(Unasked::Wrong(failure)) => return Err(failure),
     }
-    let mut request = ChatRequest::new(messages);
+    let mut request = ChatRequest { messages, ..tools };
     if let Some(system) = question.system.as_deref().filter(|text| !text.is_empty()) {
         request = with_system(request, system, term);
     }
-    let programs = match &question.tools {
-        Some(path) => tools_file::read(path, &mut request)?,
-        None => Vec::new(),
-    };
     Ok(Conversation { request, programs })
+}
+
+/// Whether a conversation waits for the model: the user or a tool spoke last, or calls are left that can be run here.
+fn waits(last: Option<&Message>, programs: &[Program]) -> bool {
+    last.is_some_and(|last| match last.role {
+        Role::User | Role::Tool => true,
+        _ => last.tool_calls().any(|call| programs.iter().any(|program| program.tool == call.name)),
+    })
 }
 
 /// The conversation's own system prompt stays: whoever goes on with it does not change what it began with.

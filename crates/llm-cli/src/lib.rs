@@ -19,6 +19,7 @@ pub mod failure;
 mod folders;
 pub mod intent;
 mod logging;
+mod program;
 pub mod progress;
 pub mod prompt;
 mod session;

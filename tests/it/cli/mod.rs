@@ -15,5 +15,6 @@ mod origin;
 mod other;
 mod signals;
 mod terminal;
+mod tools;
 mod two_turns;
 mod vendors;

@@ -29,17 +29,21 @@ fn display(text: &str) -> Result<Reasoning, String> {
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Files, then stdin, then the prompt make one message, a blank line between them.\n\n",
+    "A tool in --tools may have a program, \"run\": [\"./weather.sh\", \"--now\"]. When the model calls it, it is run here, by\n",
+    "no shell and with your environment: the arguments as JSON on stdin, the result on stdout (at most 256 KiB), an exit\n",
+    "code above 0 a failure that the model is told. Calls of a tool without one are shown on stderr and in --json.\n\n",
     "Examples:\n",
     "  llm ask \"Explain this\" -f src/main.rs\n",
     "  git log -5 | llm \"Summarise\" --max-tokens 200\n",
     "  llm ask -m local/big --json \"2+2?\" | jq .usage\n",
     "  llm ask --thinking high --reasoning show \"Is 2^31-1 prime?\"\n",
     "  llm ask --dry-run -m acme/small \"hi\"          what would be sent, and where to\n",
+    "  llm ask --tools tools.json \"Will it rain in Paris?\"\n",
     "  llm ask --json \"Hello\" > talk.json; llm ask --messages talk.json \"And now in French\"\n",
     "  while read q; do llm --no-stdin \"$q\"; done < questions.txt\n\n",
     "Exit codes: 0 done, 1 internal fault, 2 usage or configuration, 3 model or file not found,\n",
     "  4 key missing or refused or no credit, 6 try again later (network, time-out, 429, 5xx),\n",
-    "  8 file I/O, 11 refused by the server, 130 interrupted, 141 output closed",
+    "  8 file I/O, 11 refused by the server, 13 --max-turns reached, 130 interrupted, 141 output closed",
 ))]
 pub struct Ask {
     /// What is asked.
@@ -79,6 +83,12 @@ pub struct Ask {
         hide_env_values = true
     )]
     pub reasoning: Option<Reasoning>,
+    /// Where tools have programs: how often the model is asked at most
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_turns: u32,
+    /// Where tools have programs: how long one may run
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = span)]
+    pub tool_timeout: std::time::Duration,
     /// A line of figures on stderr at the end: tokens, time, cost
     #[arg(long)]
     pub usage: bool,

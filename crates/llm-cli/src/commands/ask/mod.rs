@@ -1,8 +1,10 @@
 //! `llm ask`: one prompt, one answer.
 
 mod dry_run;
+mod printer;
 mod report;
 mod talk;
+mod turns;
 
 use std::sync::Arc;
 
@@ -12,6 +14,7 @@ use crate::args::Ask;
 use crate::conversation::{self, Conversation};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::program;
 use crate::session::Session;
 use crate::term::Term;
 
@@ -22,6 +25,9 @@ use crate::term::Term;
 pub(crate) fn run(args: &Ask, term: &Arc<Term>) -> Result<Exit, Failure> {
     let is_dry = args.dry_run || args.curl;
     let prepared = conversation::read(&args.question, term).and_then(|conversation| {
+        if !is_dry {
+            program::check(&conversation.programs)?;
+        }
         let runtime = crate::runtime(1)?;
         let inside = runtime.enter();
         let session = match is_dry {
@@ -31,7 +37,7 @@ pub(crate) fn run(args: &Ask, term: &Arc<Term>) -> Result<Exit, Failure> {
         drop(inside);
         Ok((conversation, runtime, session))
     });
-    let (Conversation { request, .. }, runtime, session) = match prepared {
+    let (Conversation { request, programs }, runtime, session) = match prepared {
         Ok(prepared) => prepared,
         // Nothing was asked: the one object holds the error and nothing else.
         Err(failure) if args.json => {
@@ -51,7 +57,7 @@ pub(crate) fn run(args: &Ask, term: &Arc<Term>) -> Result<Exit, Failure> {
             let _inside = runtime.enter();
             dry_run::run(args, &request, &session, term)
         }
-        false => runtime.block_on(talk::talk(args, request, &session, term)),
+        false => runtime.block_on(talk::talk(args, request, programs, &session, term)),
     };
     // A connection that is still open is not waited for.
     runtime.shutdown_background();
