@@ -99,6 +99,7 @@ async fn json_is_one_object_with_the_promised_names() {
         "response_model",
         "text",
         "tool_calls",
+        "turns",
         "usage",
         "v",
         "warnings",

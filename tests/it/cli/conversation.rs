@@ -172,7 +172,7 @@ async fn wrong_tools_are_named_with_their_place() {
 async fn a_program_behind_a_tool_is_told_to_no_server() {
     let server = MockServer::start().await;
     let llm = at(&server);
-    llm.write("tools.json", r#"{"tools": [{"name": "f", "parameters": {"type": "object", "x": 1e2}, "run": ["canary"]}], "tool_choice": "none"}"#);
+    llm.write("tools.json", r#"{"tools": [{"name": "f", "parameters": {"type": "object", "x": 1e2}, "run": ["/bin/sh", "canary"]}], "tool_choice": "none"}"#);
     server.push(Reply::text("done"));
     llm.run(&["ask", "--tools", "tools.json", "hi"]).await.exits(0);
     let sent = String::from_utf8(server.requests()[0].body().to_vec()).unwrap();
