@@ -1,7 +1,8 @@
 //! Puts streamed tool calls together, whatever a server leaves out, repeats or numbers oddly.
 //!
 //! A fragment goes to a call by its id, else by its index, else by its place in the list, else to the call that is open.
-//! A new id is a new call, even under an index that was used before. Calls are counted from 0 in order of appearance.
+//! A new id is a new call, even under an index that was used before; an id that was used before is one too where another
+//! function is named, and then another id is made for it. Calls are counted from 0 in order of appearance.
 
 use std::borrow::Cow;
 
@@ -38,6 +39,8 @@ struct Call {
     index: Option<u64>,
     place: usize,
     id: Option<String>,
+    /// The id is another call's already.
+    taken: bool,
     name: Option<String>,
     custom: bool,
     started: bool,
@@ -65,6 +68,10 @@ impl ToolDeltas {
         out: &mut Vec<StreamEvent>,
     ) {
         let at = self.route(&fragment);
+        let taken = fragment
+            .id
+            .as_deref()
+            .is_some_and(|id| self.calls.iter().take(at).any(|call| call.id.as_deref() == Some(id)));
         let Some(call) = self.calls.get_mut(at) else { return };
         let Fragment { index, place, id, name, arguments, custom, replay } = fragment;
         if call.index.is_none() {
@@ -74,6 +81,7 @@ impl ToolDeltas {
         call.custom |= custom;
         if call.id.is_none() {
             call.id = id.map(Cow::into_owned);
+            call.taken = taken;
         }
         if call.name.is_none() {
             call.name = name.map(Cow::into_owned);
@@ -122,7 +130,7 @@ impl ToolDeltas {
     /// The call that the fragment belongs to, made where it is new.
     fn route(&mut self, fragment: &Fragment<'_>) -> usize {
         let found = match &fragment.id {
-            Some(id) => self.by_id(id).or_else(|| self.without_id(fragment)),
+            Some(id) => self.by_id(id, fragment).or_else(|| self.without_id(fragment)),
             None => self.by_place(fragment),
         };
         found.unwrap_or_else(|| {
@@ -132,8 +140,14 @@ impl ToolDeltas {
         })
     }
 
-    fn by_id(&self, id: &str) -> Option<usize> {
-        self.calls.iter().rposition(|call| call.id.as_deref() == Some(id))
+    fn by_id(&self, id: &str, fragment: &Fragment<'_>) -> Option<usize> {
+        let same = |call: &Call| call.id.as_deref() == Some(id);
+        let here = |call: &Call| same(call) && call.index == fragment.index;
+        let at = self.calls.iter().rposition(here).or_else(|| self.calls.iter().rposition(same))?;
+        let call = self.calls.get(at)?;
+        let numbered = fragment.index.is_some() && call.index.is_some() && fragment.index != call.index;
+        let other = call.is_followed_by(fragment) || (numbered && fragment.name.is_some());
+        (!other).then_some(at)
     }
 
     /// An id that comes late belongs to the call of its index that has none yet.
@@ -178,7 +192,7 @@ impl Call {
             return;
         }
         let index = number(at);
-        let id = self.id.clone().unwrap_or_else(|| make_id(index));
+        let id = self.id.clone().filter(|_| !self.taken).unwrap_or_else(|| make_id(index));
         let name = self.name.clone().unwrap_or_default();
         out.push(StreamEvent::ToolCallStart {
             choice,
@@ -292,6 +306,33 @@ mod tests {
         let found = assemble(deltas);
         let found: Vec<_> = found.iter().map(|(i, n, a)| (i.as_str(), n.as_str(), a.as_str())).collect();
         assert_eq!(found, expected, "{what}");
+    }
+
+    #[test]
+    fn calls_with_one_id_are_told_apart_and_get_another() {
+        let (zero, one, none) = (Some(0), Some(1), None);
+        let (x, y) = (r#"{"x":1}"#, r#"{"y":2}"#);
+        let two: &[(&str, &str, &str)] = &[("a", "f", x), ("made_1", "g", y)];
+        check("in one list", &[&[(zero, "a", "f", x), (one, "a", "g", y)]], two);
+        check("without numbers", &[&[(none, "a", "f", x)], &[(none, "a", "g", y)]], two);
+        check(
+            "in turn",
+            &[&[(zero, "a", "f", "")], &[(zero, "", "", x)], &[(one, "a", "g", "")], &[(one, "", "", y)]],
+            two,
+        );
+        check(
+            "repeated",
+            &[
+                &[(zero, "a", "f", "{"), (one, "a", "g", "{")],
+                &[(one, "a", "", "\"y\":2}"), (zero, "a", "", "\"x\":1}")],
+            ],
+            two,
+        );
+        check(
+            "of one function",
+            &[&[(zero, "a", "f", "{"), (one, "a", "f", "{")], &[(zero, "", "", "}"), (one, "", "", "}")]],
+            &[("a", "f", "{}"), ("made_1", "f", "{}")],
+        );
     }
 
     #[test]
