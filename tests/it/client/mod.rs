@@ -2,6 +2,7 @@
 
 mod bad_bodies;
 mod blocking;
+mod cost;
 mod faults;
 mod limits;
 mod plain;

@@ -124,7 +124,7 @@ impl StreamState {
         }
         self.start(out);
         for choice in std::mem::take(&mut self.choices) {
-            choice.close(&self.head, out);
+            choice.close(&self.head, self.origin.as_deref(), out);
         }
         self.usage.finish("usage", out);
         out.push(StreamEvent::End);

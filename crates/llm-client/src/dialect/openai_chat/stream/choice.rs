@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use llm_types::{Extra, FinishReason, Reasoning, StreamEvent};
+use llm_types::{Extra, FinishReason, NativePart, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::Head;
+use crate::dialect::MADE_BY;
 use crate::dialect::events::only_reasoning;
 use crate::dialect::json::{Few, Raw, Rest, Text};
 use crate::dialect::members::{Lists, Members};
@@ -48,6 +49,8 @@ pub(super) struct ChoiceState {
     of_message: Members,
     lists: Lists,
     sound: Option<Sound>,
+    /// Something was given that must come back with the message.
+    replays: bool,
 }
 
 /// A sound that came in pieces.
@@ -78,6 +81,7 @@ impl ChoiceState {
             of_message: Members::default(),
             lists: Lists::default(),
             sound: None,
+            replays: false,
         }
     }
 
@@ -131,7 +135,7 @@ impl ChoiceState {
     }
 
     /// Ends the choice with the answer.
-    pub(super) fn close(mut self, head: &Head, out: &mut Vec<StreamEvent>) {
+    pub(super) fn close(mut self, head: &Head, origin: Option<&str>, out: &mut Vec<StreamEvent>) {
         let choice = self.index;
         let from = out.len();
         self.end_parts(head, out);
@@ -143,7 +147,11 @@ impl ChoiceState {
             out.push(StreamEvent::Extra { choice: Some(choice), name, value });
         }
         if let Some(sound) = self.sound.take() {
+            self.replays |= sound.id.is_some();
             sound.close(choice, out);
+        }
+        if let Some(value) = origin.filter(|_| self.replays).and_then(|origin| to_raw_value(origin).ok()) {
+            out.push(StreamEvent::Replay { choice, call: None, name: MADE_BY.to_owned(), value });
         }
         if !self.finished {
             let reason = if self.calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls };
@@ -219,7 +227,10 @@ impl ChoiceState {
         }
         let mut scratch = String::new();
         let part = Raw::of(raw).read::<ContentPart<'_>>(&mut scratch, &mut self.repaired);
-        let native = || StreamEvent::Native { choice: self.index, part: raw.to_owned() };
+        let native = || {
+            let part = NativePart { json: raw.to_owned(), origin: shared.origin.map(str::to_owned) };
+            StreamEvent::Native { choice: self.index, part }
+        };
         let Some(part) = part.filter(|part| part.present) else { return out.push(native()) };
         match part.kind.as_str() {
             "text" | "output_text" | "" => {
@@ -417,6 +428,7 @@ impl ChoiceState {
         let choice = self.index;
         for (name, raw) in rest {
             if shared.replay.contains(&&*name) {
+                self.replays = true;
                 let (name, value) = (name.into_owned(), raw.to_owned());
                 out.push(StreamEvent::Replay { choice, call: None, name, value });
             } else if raw.get().starts_with('[') {

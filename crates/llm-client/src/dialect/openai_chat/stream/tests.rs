@@ -466,7 +466,7 @@ fn refusals_and_parts_of_content() {
         .parts
         .iter()
         .filter_map(|part| match part {
-            llm_types::Part::Native(raw) => Some(raw.get()),
+            llm_types::Part::Native(part) => Some(part.json.get()),
             _ => None,
         })
         .collect();
@@ -555,7 +555,7 @@ fn unknown_members_are_kept_and_repeated_ones_given_once() {
     assert_snapshot!(serde_json::to_string(&response.extra).unwrap(), @r#"{"provider":"p","x_gate":{"id":1,"n0":2,"n1":2}}"#);
     let choice = &response.choices[0];
     assert_snapshot!(serde_json::to_string(&choice.extra).unwrap(), @r#"{"same":2,"token_ids":[1],"channel":"final","message.same":1,"annotations":[{"n":0},{"n":1}]}"#);
-    assert_snapshot!(serde_json::to_string(&choice.message.extra).unwrap(), @r#"{"extra_content":{"s":"t"}}"#);
+    assert_snapshot!(serde_json::to_string(&choice.message.extra).unwrap(), @r#"{"extra_content":{"s":"t"},"made_by":"us"}"#);
     assert_snapshot!(serde_json::to_string(&response.tool_calls().next().unwrap().extra).unwrap(), @r#"{"extra_content":{"u":1}}"#);
 }
 
