@@ -8,6 +8,8 @@ use super::*;
 use crate::provider::{ModelConfig, Provider as _};
 
 mod fixtures;
+mod knob;
+mod words;
 
 #[test]
 fn every_row_can_be_named_and_reached() {
