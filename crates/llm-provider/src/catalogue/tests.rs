@@ -9,6 +9,7 @@ use crate::provider::{ModelConfig, Provider as _};
 
 mod fixtures;
 mod knob;
+mod recorded;
 mod words;
 
 #[test]
