@@ -150,7 +150,7 @@ pub enum Part {
         text: String,
     },
     /// A vendor's own part, kept as it is written.
-    Native(Box<RawValue>),
+    Native(NativePart),
 }
 
 impl Part {
@@ -158,6 +158,12 @@ impl Part {
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into(), extra: Extra::new() }
+    }
+
+    /// A part of some vendor's own, as the user wrote it: it goes to whoever is asked.
+    #[must_use]
+    pub fn native(json: Box<RawValue>) -> Self {
+        Self::Native(NativePart { json, origin: None })
     }
 
     /// The text of a text part.
@@ -234,6 +240,24 @@ impl MediaSource {
             Self::Base64 { media_type, data } => Some(format!("data:{media_type};base64,{data}")),
             Self::FileId(_) => None,
         }
+    }
+}
+
+/// A part in a vendor's own form: a server-side tool's call and result, code that ran there, a new kind of medium.
+#[derive(Clone, Debug)]
+pub struct NativePart {
+    /// The part, as it is written.
+    pub json: Box<RawValue>,
+    /// Who made it, and so can read it (a provider's name); failover leaves it out for anybody else. `None`: the user
+    /// wrote it.
+    pub origin: Option<String>,
+}
+
+impl NativePart {
+    /// Whether `provider` did not make it and so cannot be expected to read it. Not where either is unknown.
+    #[must_use]
+    pub fn is_foreign_to(&self, provider: Option<&str>) -> bool {
+        matches!((self.origin.as_deref(), provider), (Some(theirs), Some(ours)) if theirs != ours)
     }
 }
 

@@ -112,6 +112,13 @@ impl ErrorKind {
         }
     }
 
+    /// Whether it tells that no request was made: nothing can take the call, or its budget does not let it go. A wrapper
+    /// that chooses asks its other clients then, and none of them counts as tried.
+    #[must_use]
+    pub const fn is_unsent(self) -> bool {
+        matches!(self, Self::Unavailable | Self::Budget)
+    }
+
     /// Whether asking again later may succeed with nothing changed.
     #[must_use]
     pub const fn is_retryable(self) -> bool {

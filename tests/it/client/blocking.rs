@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use llm_client::dialect::Dialect;
 use llm_client::{Call, HttpClient, ModelClientExt as _, blocking};
 use llm_mock::{MockServer, Reply};
 use llm_types::{ChatRequest, EmbeddingRequest, ErrorKind, Phase, StreamEvent};
@@ -67,6 +68,9 @@ fn round(apart: &Apart, client: &blocking::Client) {
     client.probe(&call).unwrap();
     let embedded = client.embed(&EmbeddingRequest::new(["x", "y"]), &call).unwrap();
     assert_eq!(embedded.vectors.len(), 2);
+    let counting = HttpClient::builder(apart.server().base_url(), "m").dialect(Dialect::Anthropic);
+    let counting = blocking::Client::new(std::sync::Arc::new(counting.build().unwrap()));
+    assert!(counting.count_tokens(&ChatRequest::user("one two three"), &call).unwrap().input_tokens > 0);
     assert_eq!(apart.server().cancelled(), 0);
 }
 

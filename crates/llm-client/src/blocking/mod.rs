@@ -30,7 +30,8 @@ mod tests;
 use std::sync::Arc;
 
 use llm_types::{
-    Capabilities, ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, ModelInfo,
+    Capabilities, ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind,
+    ModelInfo, TokenCount,
 };
 
 pub use self::background::{Pull, wait};
@@ -178,6 +179,19 @@ impl Client {
         wait(async move {
             let lacks = cannot(client.id(), "list models");
             client.model_lister().ok_or(lacks)?.list_models(&call).await
+        })?
+    }
+
+    /// The tokens that the request would be read as, by the server's own count.
+    ///
+    /// # Errors
+    /// `Config` when the client's format does not count; those of
+    /// [`TokenCounter::count_tokens`](crate::TokenCounter::count_tokens).
+    pub fn count_tokens(&self, request: &ChatRequest, call: &Call) -> Result<TokenCount, Error> {
+        let (client, request, call) = (Arc::clone(&self.0), request.clone(), call.clone());
+        wait(async move {
+            let lacks = cannot(client.id(), "count tokens");
+            client.token_counter().ok_or(lacks)?.count_tokens(&request, &call).await
         })?
     }
 

@@ -235,6 +235,7 @@ fn what_a_client_cannot_do_is_said() {
         client.list_models(&call).unwrap_err(),
         client.probe(&call).unwrap_err(),
         client.embed(&EmbeddingRequest::default(), &call).unwrap_err(),
+        client.count_tokens(&ChatRequest::user("x"), &call).unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Config);

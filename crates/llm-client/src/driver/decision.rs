@@ -188,8 +188,8 @@ impl Progress {
 
     /// Notes a failure on this lane, by the error table. `backoff` is the wait before the next request to the endpoint.
     pub fn failed(&mut self, rules: &Rules, lane: usize, error: &Error, backoff: Duration, now: Instant) {
-        if error.kind() == ErrorKind::Unavailable {
-            // The client below sent nothing: it only says when to ask again.
+        if error.kind().is_unsent() {
+            // The client below sent nothing: it only says when to ask again, if ever.
             if let Some(progress) = self.lanes.get_mut(lane) {
                 match error.retry_after() {
                     Some(wait) if wait <= rules.retry_after_cap || rules.wait == Wait::Patient => {

@@ -209,7 +209,7 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
                         Err(error) if call.is_driven() => return Err(plan.describe(error)),
                         Err(error) => {
                             // A client below that had no room sent nothing.
-                            if error.kind() != ErrorKind::Unavailable {
+                            if !error.kind().is_unsent() {
                                 progress.started(&rules, lane);
                             }
                             let backoff = plan.backoff(progress.retries(), clock::random());
@@ -258,10 +258,15 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
     }
 }
 
-/// Which of two errors the caller should see: one that a server gave says more than one of a lane that sent nothing.
+/// Which of two errors the caller should see: one that a server gave says more than one of a lane that sent nothing, and
+/// of those an empty budget more than a lane that may be free later.
 fn worth_more(last: Option<Error>, error: Error) -> Error {
+    let worth = |error: &Error| match error.kind() {
+        ErrorKind::Unavailable => 0_u8,
+        kind => 1 + u8::from(!kind.is_unsent()),
+    };
     match last {
-        Some(last) if error.kind() == ErrorKind::Unavailable && last.kind() != ErrorKind::Unavailable => last,
+        Some(last) if worth(&last) > worth(&error) => last,
         _ => error,
     }
 }

@@ -183,6 +183,14 @@ async fn a_client_below_that_sent_nothing_costs_no_retry() {
     let call = at_most(0);
     // What a server said is worth more than what nobody was asked.
     assert_eq!(drive(&&plan, &call).await.unwrap_err().kind(), ErrorKind::Server);
+    // Nor does one whose own budget does not let the call go; that is worth more than one that is merely full.
+    let broke = Some(ErrorKind::Budget);
+    let plan = Script::new(&[0, 1], &[(0, broke), (1, None)]);
+    assert_eq!(drive(&&plan, &at_most(0)).await.unwrap().answer, 1);
+    for replies in [[(0, broke), (1, full)], [(0, full), (1, broke)]] {
+        let plan = Script::new(&[0, 1], &replies);
+        assert_eq!(drive(&&plan, &Call::default()).await.unwrap_err().kind(), ErrorKind::Budget);
+    }
 }
 
 #[tokio::test(start_paused = true)]

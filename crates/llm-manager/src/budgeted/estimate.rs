@@ -75,7 +75,7 @@ fn part(part: &Part) -> u64 {
         Part::ToolCall(call) => (length(&call.name) + length(&call.arguments)).div_ceil(4),
         Part::ToolResult(result) => result.content.iter().map(self::part).sum(),
         Part::Image(_) | Part::Audio(_) | Part::File(_) => MEDIUM,
-        Part::Native(raw) => length(raw.get()).div_ceil(4).min(MEDIUM),
+        Part::Native(part) => length(part.json.get()).div_ceil(4).min(MEDIUM),
     }
 }
 

@@ -108,7 +108,7 @@ impl Seat {
         if let Some(guard) = self.entry.guard.take() {
             guard.fail(error, 0, now, random);
         }
-        if error.kind() == ErrorKind::Unavailable {
+        if error.kind().is_unsent() {
             for cap in [self.entry.cap.take(), self.cap.take()].into_iter().flatten() {
                 cap.unsent();
             }

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use llm_client::{Call, ModelClient, ModelClientExt as _, Settings, Wait};
-use llm_manager::{Member, Pool, PoolBuilder, Strategy, create_router_from_urls};
+use llm_manager::{
+    Budget, BudgetLimits, Budgeted, Member, Pool, PoolBuilder, Strategy, create_router_from_urls,
+};
 use llm_types::{ChatRequest, ErrorKind, StreamEvent};
 
 use crate::scripted::{Reply, Scripted};
@@ -419,4 +421,25 @@ async fn a_hasty_call_does_not_stand_behind_a_patient_one() {
     };
     let (_, _, brief) = tokio::join!(pool.chat(&request, &patient), pool.chat(&request, &patient), brief);
     assert_eq!(brief, (ErrorKind::Unavailable, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_with_too_little_left_is_passed_over() {
+    let (poor, rich) = (Scripted::fine("a/poor"), Scripted::fine("a/rich"));
+    let budgeted = |client: &Arc<Scripted>, tokens| {
+        let client = Arc::clone(client) as Arc<dyn ModelClient>;
+        let budget = Budget::new("its own", BudgetLimits::tokens(tokens));
+        Member::new(Arc::new(Budgeted::builder(client).budget(budget).build().unwrap()))
+    };
+    let request = ChatRequest { max_tokens: Some(50), ..ChatRequest::user("hi") };
+    let members = [budgeted(&poor, 20), budgeted(&rich, 1000)];
+    let pool = Pool::builder("pool/test").members(members).strategy(Strategy::Fallback).build().unwrap();
+    let response = pool.send(request.clone()).await.unwrap();
+    assert_eq!((response.text().as_str(), poor.asked()), ("a/rich", 0));
+    assert_eq!(response.attempts.len(), 1, "what was not sent is no attempt");
+    // Where nobody can pay for it, that is what the caller is told.
+    let members = [budgeted(&poor, 20), budgeted(&rich, 30)];
+    let pool = Pool::builder("pool/test").members(members).build().unwrap();
+    let error = pool.send(request).await.unwrap_err();
+    assert_eq!((error.kind(), poor.asked(), rich.asked()), (ErrorKind::Budget, 0, 1));
 }

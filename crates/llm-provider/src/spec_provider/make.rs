@@ -96,6 +96,9 @@ impl SpecProvider {
         for (name, declared) in &self.limits {
             builder = builder.shared_limit(self.shared.lanes().update_limit(name, *declared, clock::now()));
         }
+        if let Some(price) = &model.price {
+            builder = builder.price(price.clone());
+        }
         if let Some(tokens) = tokens {
             builder = builder.tokens(tokens);
         }

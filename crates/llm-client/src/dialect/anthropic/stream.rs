@@ -146,7 +146,7 @@ impl StreamState {
         let mut scratch = String::new();
         let (message, _) = json::parse::<Message<'_>>(data, &mut scratch)
             .map_err(|error| json::broken("an event of the stream", &error))?;
-        if message.content.some().is_none() && message.stop_reason.as_str().is_empty() {
+        if !holds_answer(&message) {
             let failure = error_body::parse(data).filter(|failure| !failure.message.is_empty());
             return Err(if failure.is_some() { self.failure(data) } else { no_answer() });
         }
@@ -229,12 +229,18 @@ impl StreamState {
         let (Some(json), Some(block)) = (raw.some(), block.filter(|block| block.present)) else {
             return Ok(());
         };
+        // It began before, with the same words.
+        let again = |open: &Open| Some(open.index) == index && open.is_call(block.id.as_str(), &self.said);
+        if self.open.iter().any(again) {
+            return Ok(());
+        }
         // One that was never ended ends where another takes its place.
         if index.is_none() || self.open.iter().any(|open| Some(open.index) == index) {
             self.close_block(index, out);
         }
         let index = index.unwrap_or_else(|| u64::try_from(self.open.len()).unwrap_or(0));
-        let id = block.id.as_str().is_empty().then(|| self.call_id());
+        let needs_id = block.kind.as_str() == "tool_use" && self.said.needs_id(block.id.as_str());
+        let id = needs_id.then(|| self.call_id());
         let open = Open::begin(index, block, json, id, self.origin.as_deref(), &mut self.said, out);
         self.open.push(open);
         if self.open.len() > MOST_OPEN {
@@ -363,6 +369,11 @@ fn items(content: Raw<'_>, repaired: &mut bool) -> Vec<Box<RawValue>> {
     }
     let mut scratch = String::new();
     content.read::<Vec<Box<RawValue>>>(&mut scratch, repaired).unwrap_or_default()
+}
+
+/// Whether it is an answer: one has content, be it none, or says why it stopped.
+pub(super) fn holds_answer(message: &Message<'_>) -> bool {
+    message.content.json().starts_with(['[', '"']) || !message.stop_reason.as_str().is_empty()
 }
 
 /// Whether a member says anything.

@@ -182,12 +182,12 @@ fn budget_of(level: Option<ReasoningEffort>) -> u64 {
 pub(super) fn sampling(
     request: &ChatRequest,
     thinks: bool,
-    has_sampling: bool,
+    is_older: bool,
     quirks: &Quirks,
     body: &mut Body,
 ) -> Result<(), Error> {
     let allowed = |setting: Setting, fits: bool, body: &mut Body| {
-        let reason = if !has_sampling || !quirks.has(setting) {
+        let reason = if !is_older || !quirks.has(setting) {
             "this model chooses its words by itself; it was left out"
         } else if thinks && !fits {
             "it cannot be set while the model thinks; it was left out"

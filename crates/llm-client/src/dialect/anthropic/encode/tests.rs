@@ -469,7 +469,7 @@ fn images_and_documents_in_every_form() {
             Part::File(base64("text/plain", "VGlkZXM=")),
             Part::File(of(MediaSource::Url("https://x/y.pdf".into()))),
             Part::File(of(MediaSource::FileId("file_2".into()))),
-            Part::Native(RawValue::from_string(r#"{"type":"search_result","n":1.50}"#.into()).unwrap()),
+            Part::native(RawValue::from_string(r#"{"type":"search_result","n":1.50}"#.into()).unwrap()),
         ],
     )]);
     assert_snapshot!(json, @r#""messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/webp","data":"UklGRg"}},{"type":"image","source":{"type":"base64","media_type":"image/jpeg","data":"/9j/4AAQ"}},{"type":"image","source":{"type":"url","url":"https://x/y.png"},"cache_control":{"type":"ephemeral"}},{"type":"image","source":{"type":"file","file_id":"file_1"}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"},"title":"book"},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"Tides"}},{"type":"document","source":{"type":"url","url":"https://x/y.pdf"}},{"type":"document","source":{"type":"file","file_id":"file_2"}},{"type":"search_result","n":1.50}]}]}"#);
