@@ -119,13 +119,10 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family {
         names: &["gpt-3*", "gpt-4*", "chatgpt-*"],
         owner: Some("openai"),
+        // Elsewhere such a name is often borrowed.
+        at: &["openai", "azure"],
         // They do not think, and refuse to be asked.
-        change: Some(|quirks| {
-            if quirks.reasoning == ReasoningForm::Effort {
-                quirks.reasoning = ReasoningForm::None;
-            }
-        }),
-        ..Family::PLAIN
+        change: Some(|quirks| quirks.reasoning = ReasoningForm::None),
     },
     Family {
         names: &["gpt-*", "text-embedding-3-*", "text-embedding-ada-*"],
