@@ -54,6 +54,8 @@ struct Log {
     waited: Duration,
     /// Which members of which wrappers have failed the call; see [`Call::note_failure`].
     failed: Vec<(u64, usize)>,
+    /// With which members wrappers go on; see [`Call::note_chain`].
+    chains: Vec<(u64, Vec<usize>)>,
 }
 
 impl Call {
@@ -195,6 +197,25 @@ impl Call {
     pub fn failures(&self, wrapper: u64) -> Vec<usize> {
         let log = self.log();
         log.failed.iter().filter(|(whose, _)| *whose == wrapper).map(|(_, member)| *member).collect()
+    }
+
+    /// Notes that a wrapper, asked again by one above it, goes on with these members and no others: an explicit chain leads
+    /// to them.
+    pub fn note_chain(&self, wrapper: u64, members: Vec<usize>) {
+        self.log().chains.push((wrapper, members));
+    }
+
+    /// The members that this wrapper goes on with, where a chain leads to some.
+    #[must_use]
+    pub fn chain(&self, wrapper: u64) -> Option<Vec<usize>> {
+        let log = self.log();
+        log.chains.iter().rev().find(|(whose, _)| *whose == wrapper).map(|(_, members)| members.clone())
+    }
+
+    /// How many chains were followed so far, by whatever wrapper.
+    #[must_use]
+    pub fn chain_count(&self) -> usize {
+        self.log().chains.len()
     }
 
     /// Every attempt so far, oldest first.

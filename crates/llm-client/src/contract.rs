@@ -2,20 +2,22 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{Stream, StreamExt as _};
 use llm_types::{
-    AttemptRecord, Capabilities, ChatRequest, ChatResponse, Collector, EmbeddingRequest, EmbeddingResponse,
-    Error, ModelInfo, StreamEvent, Timing, TokenCount,
+    AttemptRecord, Capabilities, ChatRequest, ChatResponse, Collector, Cost, EmbeddingRequest,
+    EmbeddingResponse, Error, ModelInfo, StreamEvent, Timing, TokenCount, Usage,
 };
 
 use crate::call::Call;
 use crate::clock::{self, Instant};
 use crate::driver::NotBefore;
 use crate::health::Health;
+use crate::preview::Preview;
 use crate::telemetry::Watch;
 
 /// One model at one endpoint, or a wrapper that chooses between several.
@@ -54,6 +56,11 @@ pub trait ModelClient: fmt::Debug + Send + Sync + 'static {
 
     /// The server's own count of a request's tokens. `None`: the format has none.
     fn token_counter(&self) -> Option<&dyn TokenCounter> {
+        None
+    }
+
+    /// What it would send. `None`: it does not tell.
+    fn previewer(&self) -> Option<&dyn Previewer> {
         None
     }
 
@@ -148,6 +155,16 @@ pub trait TokenCounter: Send + Sync {
     async fn count_tokens(&self, request: &ChatRequest, call: &Call) -> Result<TokenCount, Error>;
 }
 
+/// What a call would send.
+pub trait Previewer: Send + Sync {
+    /// The request of a call as it would go out now: one of each endpoint that may be asked, in the order of their
+    /// declaration. Nothing is sent, taken or counted.
+    ///
+    /// # Errors
+    /// Those of writing the request: `InvalidRequest`, `Config`.
+    fn preview(&self, request: &ChatRequest, streamed: bool, call: &Call) -> Result<Vec<Preview>, Error>;
+}
+
 /// Whether an endpoint is there.
 #[async_trait]
 pub trait HealthProbe: Send + Sync {
@@ -158,6 +175,9 @@ pub trait HealthProbe: Send + Sync {
     async fn probe(&self, call: &Call) -> Result<(), Error>;
 }
 
+/// What usage costs, where that is known.
+pub type CostOf = Arc<dyn Fn(&Usage) -> Option<Cost> + Send + Sync>;
+
 /// The events of one streamed answer.
 ///
 /// A [`Stream`] of `Result<StreamEvent, Error>` that ends after [`StreamEvent::End`] or the first error. Dropping it
@@ -167,6 +187,7 @@ pub struct ChatStream {
     started: Instant,
     timing: Timing,
     attempts: Vec<AttemptRecord>,
+    cost_of: Option<CostOf>,
     /// The call's span, where this stream is a whole call.
     watch: Option<Box<Watch>>,
 }
@@ -179,6 +200,7 @@ impl ChatStream {
             started: clock::now(),
             timing: Timing::default(),
             attempts: Vec::new(),
+            cost_of: None,
             watch: None,
         }
     }
@@ -197,7 +219,21 @@ impl ChatStream {
         S: Stream<Item = Result<StreamEvent, Error>> + Send + 'static,
     {
         let (started, timing, attempts) = (self.started, self.timing, self.attempts.clone());
-        Self { events: Box::pin(wrap(self)), started, timing, attempts, watch: None }
+        let cost_of = self.cost_of.clone();
+        Self { events: Box::pin(wrap(self)), started, timing, attempts, cost_of, watch: None }
+    }
+
+    /// Adds how usage is priced, for whoever stops reading before the stream's own
+    /// [`Cost`](StreamEvent::Cost) has come.
+    #[must_use]
+    pub fn with_cost_of(self, cost_of: Option<CostOf>) -> Self {
+        Self { cost_of, ..self }
+    }
+
+    /// How usage is priced here, where that is known.
+    #[must_use]
+    pub fn cost_of(&self) -> Option<&CostOf> {
+        self.cost_of.as_ref()
     }
 
     /// Keeps the call's span open until the stream ends.
@@ -258,10 +294,15 @@ impl ChatStream {
 
     /// What was collected, with the call's history.
     fn response(&mut self, collector: Collector) -> ChatResponse {
+        let response = collector.finish();
+        // A client that knows its price says the cost itself; what others have read can be priced all the same.
+        let priced = || self.cost_of.as_ref()?(response.usage.as_ref()?);
+        let cost = response.cost.clone().or_else(priced);
         ChatResponse {
+            cost,
             attempts: std::mem::take(&mut self.attempts),
             timing: Timing { total: self.started.elapsed(), ..self.timing },
-            ..collector.finish()
+            ..response
         }
     }
 }

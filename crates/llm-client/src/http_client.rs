@@ -3,6 +3,8 @@
 mod admission;
 mod builder;
 mod plan;
+mod preview;
+mod pricing;
 mod stream;
 
 use std::borrow::Cow;
@@ -20,11 +22,14 @@ use llm_types::{
 
 pub use self::builder::HttpClientBuilder;
 use self::plan::CallPlan;
+use self::pricing::Pricing;
 use self::stream::OpenStream;
 use crate::attempt::{Answer, AttemptService, Job, Operation, Reply, Site};
 use crate::call::Call;
 use crate::clock::{self, Instant};
-use crate::contract::{Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelLister, TokenCounter};
+use crate::contract::{
+    Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelLister, Previewer, TokenCounter,
+};
 use crate::dialect::{Encoded, ModelPage};
 use crate::driver::{Driven, Queue, drive};
 use crate::health::Health;
@@ -56,6 +61,7 @@ struct Inner {
     headers: HeaderMap,
     /// Body members sent with every chat request that does not set them itself.
     extra: Extra,
+    pricing: Pricing,
     lanes: Lanes,
     queue: Queue,
     attempts: AttemptService,
@@ -171,9 +177,13 @@ impl HttpClient {
         };
         let client = Arc::clone(&self.0);
         let attempts = driven.attempts.clone();
-        let stream =
-            OpenStream::new(client, events, guard, call.deadline, driven.started, attempts, &job.body);
-        Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
+        let stream = OpenStream::new(client, events, guard, &call, driven.started, attempts, &job.body);
+        let cost_of = self.0.pricing.cost_of();
+        Ok(ChatStream::new(stream).with_cost_of(cost_of).with_history(
+            driven.started,
+            driven.waited,
+            driven.attempts,
+        ))
     }
 
     async fn vectors(&self, request: &EmbeddingRequest, call: &Call) -> Result<EmbeddingResponse, Error> {
@@ -258,6 +268,7 @@ impl Inner {
             operation,
             method: encoded.method,
             uri,
+            query: encoded.query,
             headers,
             body: encoded.body,
             warnings: encoded.warnings,
@@ -333,6 +344,10 @@ impl ModelClient for HttpClient {
 
     fn token_counter(&self) -> Option<&dyn TokenCounter> {
         if self.0.site.dialect.counts_tokens() { Some(self) } else { None }
+    }
+
+    fn previewer(&self) -> Option<&dyn Previewer> {
+        Some(self)
     }
 
     fn health_probe(&self) -> Option<&dyn HealthProbe> {

@@ -29,6 +29,7 @@ pub mod driver;
 mod health;
 pub mod lane;
 mod metrics;
+mod preview;
 pub mod settings;
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "what only a client with a socket tells"))]
 pub mod telemetry;
@@ -50,10 +51,12 @@ pub mod transport;
 pub use crate::attempt::{HttpService, log_bodies};
 pub use crate::call::{Call, Wait};
 pub use crate::contract::{
-    Admission, ChatStream, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister, TokenCounter,
+    Admission, ChatStream, CostOf, Embedder, HealthProbe, ModelClient, ModelClientExt, ModelLister,
+    Previewer, TokenCounter,
 };
 pub use crate::health::Health;
 #[cfg(feature = "http")]
 pub use crate::http_client::{HttpClient, HttpClientBuilder};
 pub use crate::metrics::{Metrics, MetricsSnapshot, percentile};
+pub use crate::preview::{HeaderText, Preview};
 pub use crate::settings::Settings;

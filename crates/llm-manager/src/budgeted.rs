@@ -21,7 +21,8 @@ use llm_client::clock::{self, Instant};
 use llm_client::driver::{Block, NotBefore};
 use llm_client::telemetry::Observer;
 use llm_client::{
-    Admission, Call, ChatStream, Embedder, Health, HealthProbe, ModelClient, ModelLister, TokenCounter, Wait,
+    Admission, Call, ChatStream, Embedder, Health, HealthProbe, ModelClient, ModelLister, Previewer,
+    TokenCounter, Wait,
 };
 use llm_types::{
     Capabilities, ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, Phase,
@@ -295,6 +296,10 @@ impl ModelClient for Budgeted {
 
     fn token_counter(&self) -> Option<&dyn TokenCounter> {
         self.client.token_counter()
+    }
+
+    fn previewer(&self) -> Option<&dyn Previewer> {
+        self.client.previewer()
     }
 
     fn model_lister(&self) -> Option<&dyn ModelLister> {

@@ -11,6 +11,7 @@ use llm_types::{Capabilities, Error, ErrorKind, ReasoningEffort};
 use crate::spec::ProviderSpec;
 use crate::spec_provider::SpecProvider;
 
+mod abilities;
 mod api_type;
 mod china;
 mod gateways;
@@ -18,6 +19,7 @@ mod hosted;
 mod models;
 mod servers;
 
+pub(crate) use self::abilities::{abilities, abilities_in};
 pub use self::api_type::ApiType;
 pub(crate) use self::api_type::default_model;
 pub(crate) use self::models::FAMILIES;
@@ -83,20 +85,7 @@ pub(crate) const COMPATIBLE: ProviderSpec = ProviderSpec {
     loopback: false,
     only_models: &[],
     default_model: None,
-    capabilities: NOTHING_KNOWN,
-};
-
-const NOTHING_KNOWN: Capabilities = Capabilities {
-    streaming: None,
-    tools: None,
-    parallel_tools: None,
-    json_schema: None,
-    images: None,
-    audio: None,
-    reasoning: None,
-    embeddings: None,
-    context_window: None,
-    max_output: None,
+    capabilities: Capabilities::UNKNOWN,
 };
 
 const MOCK: ProviderSpec = ProviderSpec {
@@ -106,8 +95,29 @@ const MOCK: ProviderSpec = ProviderSpec {
     quirks: Quirks::NONE,
     only_models: &["echo"],
     default_model: Some("echo"),
+    // It says what it is told, and nothing else.
+    capabilities: Capabilities {
+        stream_usage: Some(true),
+        tools: Some(false),
+        json_object: Some(false),
+        json_schema: Some(false),
+        images: Some(false),
+        audio: Some(false),
+        reasoning: Some(false),
+        thoughts: Some(false),
+        seed: Some(false),
+        stop: Some(false),
+        n: Some(false),
+        logprobs: Some(false),
+        embeddings: Some(true),
+        model_list: Some(true),
+        ..STREAMS
+    },
     ..COMPATIBLE
 };
+
+/// What is known of next to everybody.
+const STREAMS: Capabilities = Capabilities { streaming: Some(true), ..Capabilities::UNKNOWN };
 
 /// A vendor of its own that speaks the common format: it tells reasoning from text itself.
 const HOSTED: Quirks = Quirks { think_tags: ThinkTags::Off, ..Quirks::COMPATIBLE };

@@ -107,7 +107,7 @@ impl EndpointConfig {
             .traced_as(row.traced_as.unwrap_or(row.name))
             .dialect(row.dialect)
             .quirks(row.quirks_at(&address, model))
-            .capabilities(row.capabilities.clone())
+            .capabilities(row.capabilities_for(model))
             .keys(self.api_key.clone())
             .settings(self.settings()?)
             .build()

@@ -26,9 +26,19 @@ impl Family {
 /// The families of a model, told by its name without what stands before it: a folder (`vendor/name`), or the mark of a
 /// fine-tuned copy (`ft:name:…`).
 fn families(model: &str) -> impl Iterator<Item = &'static Family> {
-    let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
-    let name = name.strip_prefix("ft:").unwrap_or(&name).to_owned();
+    let name = own_name(model);
     FAMILIES.iter().filter(move |family| family.names.iter().any(|pattern| is_like(&name, pattern)))
+}
+
+/// Whether a model is named like one of the patterns.
+pub(crate) fn is_named(model: &str, patterns: &[&str]) -> bool {
+    let name = own_name(model);
+    patterns.iter().any(|pattern| is_like(&name, pattern))
+}
+
+fn own_name(model: &str) -> String {
+    let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+    name.strip_prefix("ft:").unwrap_or(&name).to_owned()
 }
 
 /// Whether a name is the pattern's, each `*` of which stands for anything.

@@ -57,7 +57,7 @@ pub struct ProviderSpec {
     pub only_models: &'static [&'static str],
     /// The model for those who name none. `None`: they have to.
     pub default_model: Option<&'static str>,
-    /// What is known of all its models.
+    /// What its models can do as a rule; see [`capabilities_for`](Self::capabilities_for).
     pub capabilities: Capabilities,
 }
 
@@ -201,6 +201,13 @@ impl ProviderSpec {
     #[must_use]
     pub fn quirks_for(&self, model: &str) -> Quirks {
         families::quirks(self, model)
+    }
+
+    /// What the model named like this can do here: what the row says of all, what follows the model's name, and what the
+    /// quirks and the format rule out.
+    #[must_use]
+    pub fn capabilities_for(&self, model: &str) -> Capabilities {
+        catalogue::abilities(self, model)
     }
 
     /// The address that the environment gives it, with the variable's name.

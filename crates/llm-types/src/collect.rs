@@ -108,6 +108,7 @@ impl Collector {
                 }
             }
             StreamEvent::Usage(usage) => self.response.usage = Some(usage),
+            StreamEvent::Cost(cost) => self.response.cost = Some(*cost),
             StreamEvent::Warning(warning) => self.response.warnings.push(warning),
             StreamEvent::Extra { choice, name, value } => match choice {
                 Some(index) => self.choice(index).extra.insert(name, value),
@@ -196,6 +197,8 @@ fn join_logprobs(chunks: &[Box<serde_json::value::RawValue>]) -> Option<Box<serd
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::money::Money;
+    use crate::price::Cost;
     use crate::response::FinishReason;
 
     #[test]
@@ -277,6 +280,15 @@ mod tests {
         assert_eq!((parts, response.text().as_str()), (vec!["a", "bc", "d"], "abcd"));
         let Part::Text { extra, .. } = &response.message().unwrap().parts[1] else { panic!("no text") };
         assert_eq!(extra.get("citations").unwrap().get(), "[1]");
+    }
+
+    #[test]
+    fn the_last_cost_counts() {
+        let cost = |pico| Box::new(Cost { total: Money::from_pico(pico), ..Cost::default() });
+        let mut c = Collector::new();
+        assert_eq!(c.snapshot().cost, None);
+        [1, 2].into_iter().for_each(|pico| c.push(StreamEvent::Cost(cost(pico))));
+        assert_eq!(c.finish().cost.unwrap().total.pico(), 2);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::error::AttemptRecord;
 use crate::extra::Extra;
+use crate::price::Cost;
 use crate::response::Warning;
 use crate::usage::Usage;
 
@@ -35,6 +36,8 @@ pub struct EmbeddingResponse {
     pub vectors: Vec<Vec<f32>>,
     /// Tokens used.
     pub usage: Option<Usage>,
+    /// What it cost. `None`: not known, which is not nothing.
+    pub cost: Option<Cost>,
     /// What could not be done as asked.
     pub warnings: Vec<Warning>,
     /// Every attempt of the call.

@@ -137,14 +137,21 @@ pub struct Price {
     pub as_of: Option<Arc<str>>,
 }
 
-/// What a call cost.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What a call cost, exactly. In JSON the amounts are texts, so that no reader rounds them:
+/// `{"total_usd":"0.00015","input_usd":"0.00012","output_usd":"0.00003","usage":"reported","source":"config"}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {
-    /// For what was read.
-    pub input: Money,
-    /// For what was written, reasoning included.
-    pub output: Money,
+    /// All of it.
+    #[serde(rename = "total_usd")]
+    pub total: Money,
+    /// The part for what was read. `None` where only the whole is known, as a server told it.
+    #[serde(rename = "input_usd", default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Money>,
+    /// The part for what was written, reasoning included.
+    #[serde(rename = "output_usd", default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Money>,
     /// How good the count of the tokens is.
+    #[serde(default)]
     pub usage: UsageSource,
     /// Where the price comes from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,14 +159,6 @@ pub struct Cost {
     /// The day the price was true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub as_of: Option<Arc<str>>,
-}
-
-impl Cost {
-    /// All of it.
-    #[must_use]
-    pub const fn total(&self) -> Money {
-        self.input.plus(self.output)
-    }
 }
 
 impl Price {
@@ -195,20 +194,23 @@ impl Price {
             let used = classes.iter().filter(|(tokens, _)| tokens.unwrap_or(0) > 0);
             used.map(|(tokens, rate)| Some(rate.as_ref()?.of(tokens.unwrap_or(0)))).sum::<Option<Money>>()
         };
+        let input = sum(&[
+            (Some(fresh_input), self.input),
+            (cache_read, self.cache_read.or(self.input)),
+            (cache_write_5m, self.cache_write_5m),
+            (cache_write_1h, self.cache_write_1h),
+            (audio_input, self.audio_input),
+            (image_input, self.image_input),
+        ])?;
+        let output = sum(&[
+            (Some(plain_output), self.output),
+            (reasoning, self.reasoning.or(self.output)),
+            (audio_output, self.audio_output),
+        ])?;
         Some(Cost {
-            input: sum(&[
-                (Some(fresh_input), self.input),
-                (cache_read, self.cache_read.or(self.input)),
-                (cache_write_5m, self.cache_write_5m),
-                (cache_write_1h, self.cache_write_1h),
-                (audio_input, self.audio_input),
-                (image_input, self.image_input),
-            ])?,
-            output: sum(&[
-                (Some(plain_output), self.output),
-                (reasoning, self.reasoning.or(self.output)),
-                (audio_output, self.audio_output),
-            ])?,
+            total: input.plus(output),
+            input: Some(input),
+            output: Some(output),
             usage: source,
             source: self.source.clone(),
             as_of: self.as_of.clone(),
@@ -275,10 +277,10 @@ mod tests {
             .cost(&usage(Totals { input: 1000, output: 50, cache_read: Some(400), ..Totals::default() }))
             .unwrap();
         // 600 × 0.15 + 400 × 0.075 + 50 × 0.6 dollars for a million.
-        assert_eq!(cost.input.pico(), 600 * 150_000 + 400 * 75_000);
-        assert_eq!(cost.total().pico(), 120_000_000 + 50 * 600_000);
+        assert_eq!(cost.input.unwrap().pico(), 600 * 150_000 + 400 * 75_000);
+        assert_eq!(cost.total.pico(), 120_000_000 + 50 * 600_000);
         assert_eq!((cost.source.as_deref(), cost.as_of.as_deref()), (Some("a page"), Some("2026-02-24")));
-        assert_eq!(cost.total().to_string(), "$0.00015");
+        assert_eq!(cost.total.to_string(), "$0.00015");
     }
 
     #[test]
@@ -289,7 +291,7 @@ mod tests {
         assert_eq!(Price::default().estimate(1, 1), None);
         // A class that was reported as 0 needs no price.
         let none = usage(Totals { input: 10, cache_write_1h: Some(0), ..Totals::default() });
-        assert_eq!(price().cost(&none).unwrap().total().pico(), 1_500_000);
+        assert_eq!(price().cost(&none).unwrap().total.pico(), 1_500_000);
         assert!(!Price { input: price().input, ..Price::default() }.is_known());
     }
 
@@ -304,9 +306,9 @@ mod tests {
             ..Totals::default()
         });
         let cost = price.cost(&used).unwrap();
-        assert_eq!((cost.input.pico(), cost.output.pico()), (100_000_000, 500_000_000));
+        assert_eq!((cost.input.unwrap().pico(), cost.output.unwrap().pico()), (100_000_000, 500_000_000));
         let apart = Price { reasoning: Some("20".parse().unwrap()), ..price };
-        assert_eq!(apart.cost(&used).unwrap().output.pico(), 200_000_000 + 600_000_000);
+        assert_eq!(apart.cost(&used).unwrap().output.unwrap().pico(), 200_000_000 + 600_000_000);
         assert_eq!(apart.estimate(1, 2).unwrap().pico(), 1_000_000 + 40_000_000);
     }
 
@@ -355,7 +357,7 @@ mod tests {
                 reasoning: some(thought), audio_output: some(voice),
             });
             let cost = price.cost(&used).unwrap();
-            prop_assert_eq!((cost.input.pico(), cost.output.pico()), (u128::from(input), u128::from(output)));
+            prop_assert_eq!((cost.input.unwrap().pico(), cost.output.unwrap().pico()), (u128::from(input), u128::from(output)));
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use crate::error::AttemptRecord;
 use crate::extra::Extra;
 use crate::message::{Message, Role};
+use crate::price::Cost;
 use crate::tool::ToolCall;
 use crate::usage::Usage;
 
@@ -25,6 +26,8 @@ pub struct ChatResponse {
     pub choices: Vec<Choice>,
     /// Tokens used, where the vendor said so.
     pub usage: Option<Usage>,
+    /// What it cost. `None`: not known, which is not nothing.
+    pub cost: Option<Cost>,
     /// What was asked for and could not be sent, or came and could not be understood.
     pub warnings: Vec<Warning>,
     /// Members of the answer that we do not know, as sent.

@@ -1,7 +1,7 @@
 //! The one grammar of streamed answers.
 //!
 //! ```text
-//! stream  = Start (delta | Usage | Warning | Extra)* End
+//! stream  = Start (delta | Usage | Warning | Extra)* [Cost] End
 //! delta   = Text | TextBlock | Reasoning | ReasoningBlock | Refusal | Native | ToolCallStart ToolCallDelta* ToolCallEnd | Replay
 //!         | Logprobs | Finish
 //! ```
@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::extra::Extra;
 use crate::message::Reasoning;
+use crate::price::Cost;
 use crate::response::{FinishReason, Warning};
 use crate::usage::Usage;
 
@@ -122,6 +123,9 @@ pub enum StreamEvent {
     },
     /// Tokens used so far, or in all. The last one counts; they are never summed.
     Usage(Usage),
+    /// What the answer cost, or what has come of one that broke; the last one counts. A client that knows its price sends
+    /// it once, right before the end or the error.
+    Cost(Box<Cost>),
     /// Something was not done as asked, or not understood.
     Warning(Warning),
     /// A member of the answer that we do not know; of the whole answer where there is no choice.
@@ -166,6 +170,7 @@ impl StreamEvent {
             | Self::Replay { .. }
             | Self::Logprobs { .. }
             | Self::Usage(_)
+            | Self::Cost(_)
             | Self::Warning(_)
             | Self::Extra { .. } => false,
         }

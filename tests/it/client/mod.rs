@@ -1,6 +1,7 @@
 //! The client over real sockets, against the mock server.
 
 mod blocking;
+mod cost;
 mod faults;
 mod limits;
 mod plain;

@@ -1,7 +1,7 @@
 //! What a service sees of its calls: spans, figures, and nothing that it should not see.
 
 mod figures;
-mod seen;
+pub(crate) mod seen;
 mod spans;
 
 use llm_client::telemetry::Telemetry;

@@ -71,6 +71,8 @@ pub(crate) struct Job {
     pub(crate) operation: Operation,
     pub(crate) method: Method,
     pub(crate) uri: Uri,
+    /// The part of the address's query that the format asked for.
+    pub(crate) query: Option<String>,
     /// Without the key.
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -173,7 +175,8 @@ fn finish_error(error: Error, attempt: &Attempt) -> Error {
     }
 }
 
-fn authorise(attempt: &Attempt, token: Option<&Secret>) -> Result<http::Request<Bytes>, Error> {
+/// The request of an attempt, with its key or this token.
+pub(crate) fn authorise(attempt: &Attempt, token: Option<&Secret>) -> Result<http::Request<Bytes>, Error> {
     let job = &attempt.job;
     let mut request = http::Request::new(job.body.clone());
     *request.method_mut() = job.method.clone();

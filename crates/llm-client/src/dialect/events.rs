@@ -6,7 +6,7 @@ use llm_types::{ChatResponse, Choice, Error, ErrorKind, Message, Part, StreamEve
 /// answer, but for how the call went (attempts, timing, the raw body).
 #[must_use]
 pub fn events_of(response: ChatResponse) -> Vec<StreamEvent> {
-    let ChatResponse { id, model, created, choices, usage, warnings, extra, .. } = response;
+    let ChatResponse { id, model, created, choices, usage, cost, warnings, extra, .. } = response;
     let mut out = vec![StreamEvent::Start { id, model, created }];
     out.extend(warnings.into_iter().map(StreamEvent::Warning));
     for choice in choices {
@@ -18,6 +18,7 @@ pub fn events_of(response: ChatResponse) -> Vec<StreamEvent> {
         value: value.to_owned(),
     }));
     out.extend(usage.map(StreamEvent::Usage));
+    out.extend(cost.map(|cost| StreamEvent::Cost(Box::new(cost))));
     out.push(StreamEvent::End);
     out
 }

@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use llm_types::{Capabilities, Error, ErrorKind, Extra, InvalidSecret, Secret};
+use llm_types::{Capabilities, Error, ErrorKind, Extra, InvalidSecret, Price, Secret};
 use tower::{Layer, Service};
 
+use super::pricing::Pricing;
 use super::{HttpClient, Inner};
 use crate::attempt::{Exchange, HttpService, Site, Wire, stack};
 use crate::clock;
@@ -41,6 +42,7 @@ pub struct HttpClientBuilder {
     capabilities: Capabilities,
     headers: HeaderMap,
     extra: Extra,
+    price: Option<Price>,
     layers: Vec<LayerFn>,
     telemetry: Option<Telemetry>,
     traced_as: Option<String>,
@@ -65,6 +67,7 @@ impl HttpClientBuilder {
             capabilities: Capabilities::default(),
             headers: HeaderMap::new(),
             extra: Extra::new(),
+            price: None,
             layers: Vec::new(),
             telemetry: None,
             traced_as: None,
@@ -180,6 +183,12 @@ impl HttpClientBuilder {
         self
     }
 
+    /// What the model's tokens cost, so that each answer says its cost. Default: unknown, which is not nothing.
+    pub fn price(mut self, price: Price) -> Self {
+        self.price = Some(price);
+        self
+    }
+
     /// A tower layer of your own around each HTTP exchange, below retries and above the connection pool. The layer added
     /// last is the outermost.
     pub fn layer<L>(mut self, layer: L) -> Self
@@ -263,6 +272,7 @@ impl HttpClientBuilder {
             capabilities: self.capabilities,
             headers: self.headers,
             extra: self.extra,
+            pricing: Pricing::new(self.price),
             lanes: Lanes::new(state, pool).with_limits(self.limits),
             queue: Queue::default(),
             attempts: stack(Exchange(http)),

@@ -78,7 +78,12 @@ impl Plan for CallPlan<'_> {
         let attempt = Attempt { job: Arc::clone(&self.job), key: guard.key().cloned(), history };
         guard.sent();
         match self.client.attempts.clone().oneshot(attempt).await {
-            Ok(reply) => {
+            Ok(mut reply) => {
+                match &mut reply.answer {
+                    Answer::Chat(response) => self.client.price_chat(response, call),
+                    Answer::Embeddings(response) => self.client.price_vectors(response, call),
+                    Answer::Stream(_) | Answer::Models(_) | Answer::Count(_) => {}
+                }
                 let now = clock::now();
                 call.record_outcome(None, reply.request_id.as_deref());
                 let said = self.job.site.dialect.limits(&reply.headers, SystemTime::now());
@@ -101,7 +106,7 @@ impl Plan for CallPlan<'_> {
                 let now = clock::now();
                 guard.fail(&error, fingerprint(&self.job.body), now, clock::random());
                 self.client.tell_state(now);
-                Err(error)
+                Err(self.client.price_failure(error, call))
             }
         }
     }

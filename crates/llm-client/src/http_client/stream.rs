@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use llm_types::{AttemptRecord, Error, ErrorKind, Phase, StreamEvent, Usage};
+use llm_types::{AttemptRecord, ChatResponse, Cost, Error, ErrorKind, Phase, StreamEvent, Usage};
 use tokio::time::Sleep;
 
 use super::{Inner, plan::fingerprint};
 use crate::attempt::Events;
+use crate::call::Call;
 use crate::clock::{self, Instant};
 use crate::lane::LaneGuard;
 
@@ -23,6 +24,10 @@ pub(super) struct OpenStream {
     /// Those of the call; the last one is this stream's.
     attempts: Vec<AttemptRecord>,
     usage: Option<Usage>,
+    /// Whether a wrapper above tells the figures what the call cost.
+    cost_told: bool,
+    /// The end or the error, held back until the cost before it is out.
+    last: Option<Result<StreamEvent, Error>>,
     /// For the lane, should the stream fail.
     fingerprint: u64,
 }
@@ -32,12 +37,12 @@ impl OpenStream {
         client: Arc<Inner>,
         events: Box<Events>,
         guard: Option<LaneGuard>,
-        deadline: Option<Instant>,
+        call: &Call,
         started: Instant,
         attempts: Vec<AttemptRecord>,
         body: &[u8],
     ) -> Self {
-        let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
+        let deadline = call.deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
         Self {
             client,
             events,
@@ -46,8 +51,35 @@ impl OpenStream {
             started,
             attempts,
             usage: None,
+            cost_told: call.is_cost_told(),
+            last: None,
             fingerprint: fingerprint(body),
         }
+    }
+
+    /// What has come so far cost this much. Told once: the lane is still held.
+    fn cost(&mut self) -> Option<Cost> {
+        let cost = self.client.pricing.cost(self.usage.as_ref()).filter(|_| self.guard.is_some())?;
+        self.client.tell_cost(Some(&cost), self.cost_told);
+        Some(cost)
+    }
+
+    /// The last event, behind the cost of the answer where that is known.
+    fn behind_cost(
+        &mut self,
+        cost: Option<Cost>,
+        last: Result<StreamEvent, Error>,
+    ) -> Poll<Option<Result<StreamEvent, Error>>> {
+        let Some(cost) = cost else { return Poll::Ready(Some(last)) };
+        let last = match last {
+            Err(error) if error.partial().is_some_and(|partial| partial.cost.is_none()) => {
+                let partial = error.partial().cloned().unwrap_or_default();
+                Err(error.with_partial(ChatResponse { cost: Some(cost.clone()), ..partial }))
+            }
+            last => last,
+        };
+        self.last = Some(last);
+        Poll::Ready(Some(Ok(StreamEvent::Cost(Box::new(cost)))))
     }
 
     fn ended(&mut self) {
@@ -80,16 +112,27 @@ impl Stream for OpenStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        if let Some(last) = this.last.take() {
+            return Poll::Ready(Some(last));
+        }
         match this.events.poll_next(cx) {
             Poll::Ready(Some(Ok(event))) => {
                 match &event {
                     StreamEvent::Usage(usage) => this.usage = Some(*usage),
-                    StreamEvent::End => this.ended(),
+                    StreamEvent::End => {
+                        let cost = this.cost();
+                        this.ended();
+                        return this.behind_cost(cost, Ok(event));
+                    }
                     _ => {}
                 }
                 Poll::Ready(Some(Ok(event)))
             }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(this.failed(error)))),
+            Poll::Ready(Some(Err(error))) => {
+                let cost = this.cost();
+                let error = this.failed(error);
+                this.behind_cost(cost, Err(error))
+            }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 let late = this.guard.is_some()
@@ -99,8 +142,17 @@ impl Stream for OpenStream {
                 }
                 this.events.close();
                 let message = "the stream was not whole before the call's deadline";
-                Poll::Ready(Some(Err(this.failed(Error::new(ErrorKind::Timeout(Phase::Call), message)))))
+                let cost = this.cost();
+                let error = this.failed(Error::new(ErrorKind::Timeout(Phase::Call), message));
+                this.behind_cost(cost, Err(error))
             }
         }
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        // Dropped before its end: what has come is paid for.
+        self.cost();
     }
 }

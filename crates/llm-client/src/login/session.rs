@@ -12,10 +12,28 @@ use crate::clock::{self, Instant};
 use crate::settings::Timers;
 use crate::transport::{Endpoint, Transport, check_key_over_plain_http};
 
-/// A token is renewed this long before it expires, so that no call carries one that expires on its way.
-const EARLY: Duration = Duration::from_secs(60);
+/// A token is renewed this long before it expires, so that no call carries one that expires on its way. One that is short
+/// of life when it comes (a machine gives what it has) is used for half of what is left.
+const EARLY: Duration = Duration::from_secs(300);
+/// Where no other comes, the old one is given until so long before its end.
+const LAST_MOMENT: Duration = Duration::from_secs(10);
+/// How long the old one is then given before another is asked for again.
+const PAUSE: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(30);
 const MOST_BYTES: u64 = 64 * 1024;
+
+/// The token, and its dates.
+#[derive(Clone)]
+struct Held {
+    token: Secret,
+    renew_at: Instant,
+    until: Instant,
+}
+
+/// How long a token is given before another is asked for.
+fn use_for(lifetime: Duration) -> Duration {
+    lifetime.saturating_sub(EARLY).max(lifetime.min(2 * EARLY) / 2)
+}
 
 /// A signed-in account.
 pub struct Session {
@@ -28,7 +46,7 @@ pub struct Session {
 
 #[derive(Default)]
 struct State {
-    held: Option<(Secret, Instant)>,
+    held: Option<Held>,
     /// The last answer that was none, for those who waited for it.
     failed: Option<(Instant, Error)>,
 }
@@ -52,11 +70,20 @@ impl Session {
 
     fn fresh(&self) -> Option<Secret> {
         let state = self.state();
-        let (token, until) = state.held.as_ref()?;
-        (clock::after(clock::now(), EARLY) < *until).then(|| token.clone())
+        let held = state.held.as_ref()?;
+        (clock::now() < held.renew_at).then(|| held.token.clone())
     }
 
-    async fn ask(&self) -> Result<(Secret, Instant), Error> {
+    /// The old token, once more, where no other could be had.
+    fn still_good(&self) -> Option<Secret> {
+        let now = clock::now();
+        let mut state = self.state();
+        let held = state.held.as_mut().filter(|held| clock::after(now, LAST_MOMENT) < held.until)?;
+        held.renew_at = clock::after(now, PAUSE).min(held.until);
+        Some(held.token.clone())
+    }
+
+    async fn ask(&self) -> Result<Held, Error> {
         let request = self.grant.request(clock::unix_seconds())?;
         let timers = Timers { attempt: Some(PATIENCE), first_byte: None, idle: None };
         let asked = clock::now();
@@ -70,7 +97,8 @@ impl Session {
         }
         let body = reply.body.read_to_end(MOST_BYTES).await.map_err(named)?;
         let (token, lifetime) = Grant::read(reply.status, &body)?;
-        Ok((token, clock::after(asked, lifetime)))
+        let [renew_at, until] = [use_for(lifetime), lifetime].map(|after| clock::after(asked, after));
+        Ok(Held { token, renew_at, until })
     }
 }
 
@@ -90,11 +118,15 @@ impl TokenSource for Session {
             return Err(error);
         }
         match self.ask().await {
-            Ok((token, until)) => {
-                *self.state() = State { held: Some((token.clone(), until)), failed: None };
+            Ok(held) => {
+                let token = held.token.clone();
+                *self.state() = State { held: Some(held), failed: None };
                 Ok(token)
             }
             Err(error) => {
+                if let Some(token) = self.still_good() {
+                    return Ok(token);
+                }
                 self.state().failed = Some((clock::now(), error.clone()));
                 Err(error)
             }
@@ -103,7 +135,7 @@ impl TokenSource for Session {
 
     fn refused(&self, token: &Secret) {
         let mut state = self.state();
-        if state.held.as_ref().is_some_and(|(held, _)| held == token) {
+        if state.held.as_ref().is_some_and(|held| held.token == *token) {
             state.held = None;
         }
     }

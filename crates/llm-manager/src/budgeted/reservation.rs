@@ -52,7 +52,7 @@ impl Estimate {
 
     /// What this usage costs. A class of tokens without a price is charged at the estimate, never at nothing.
     fn charge(&self, usage: &Usage, price: Option<&Price>) -> Charge {
-        let cost = price.and_then(|price| price.cost(usage)).map(|cost| cost.total());
+        let cost = price.and_then(|price| price.cost(usage)).map(|cost| cost.total);
         let money = cost.or_else(|| self.likely(price).amount.money);
         let is_estimate = usage.source == UsageSource::Estimated || (cost.is_none() && money.is_some());
         Charge { amount: Amount { money, tokens: usage.total() }, is_estimate }

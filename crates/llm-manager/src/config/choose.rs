@@ -252,6 +252,8 @@ impl Loaded {
         warnings: &mut Vec<String>,
     ) -> Result<Aim, Error> {
         model.base_url = Some(url.text.to_owned());
+        // What it costs at home says nothing of another place.
+        model.price = None;
         let own = provider.address().and_then(|own| Endpoint::parse(&own).ok());
         let row = provider.spec().unwrap_or(&catalogue::COMPATIBLE_ROW);
         let home = own.as_ref().is_some_and(|own| row.shares_keys(own, address));

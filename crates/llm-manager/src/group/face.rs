@@ -50,8 +50,13 @@ impl Group {
         span.streaming(driven.and_then(|driven| {
             let Reply::Stream(open) = driven.answer else { return Err(mixed_up()) };
             let OpenStream { events, ahead, seat } = *open;
+            let cost_of = events.cost_of().cloned();
             let stream = SeatedStream::new(events, ahead, seat, driven.started);
-            Ok(ChatStream::new(stream).with_history(driven.started, driven.waited, driven.attempts))
+            Ok(ChatStream::new(stream).with_cost_of(cost_of).with_history(
+                driven.started,
+                driven.waited,
+                driven.attempts,
+            ))
         }))
     }
 
@@ -141,7 +146,12 @@ impl Group {
 
 impl Admission for Group {
     fn lanes(&self) -> Vec<usize> {
-        Group::lanes(self).1
+        if self.fallback {
+            return Group::lanes(self).1;
+        }
+        // A call stays with one member: there is no more to try than what one of them has.
+        let lanes = self.slots.iter().map(|slot| slot.lanes().into_iter().flatten().collect());
+        lanes.max_by_key(Vec::len).filter(|lanes| !lanes.is_empty()).unwrap_or_else(|| vec![0])
     }
 
     fn ready(&self, now: Instant, retrying: bool) -> Result<(), NotBefore> {
@@ -207,6 +217,10 @@ macro_rules! speaks_for_its_group {
                 self.0.members().find_map(|client| client.token_counter())
             }
 
+            fn previewer(&self) -> Option<&dyn llm_client::Previewer> {
+                self.0.members().any(|client| client.previewer().is_some()).then_some(self)
+            }
+
             fn admission(&self) -> Option<&dyn llm_client::Admission> {
                 Some(&*self.0)
             }
@@ -247,6 +261,19 @@ macro_rules! speaks_for_its_group {
                 call: &llm_client::Call,
             ) -> Result<Vec<llm_types::ModelInfo>, llm_types::Error> {
                 self.0.list_models(call).await
+            }
+        }
+
+        impl llm_client::Previewer for $wrapper {
+            fn preview(
+                &self,
+                request: &llm_types::ChatRequest,
+                streamed: bool,
+                call: &llm_client::Call,
+            ) -> Result<Vec<llm_client::Preview>, llm_types::Error> {
+                let previewers = self.0.members().filter_map(|client| client.previewer());
+                let previews = previewers.map(|previewer| previewer.preview(request, streamed, call));
+                Ok(previews.collect::<Result<Vec<_>, _>>()?.concat())
             }
         }
 

@@ -349,25 +349,8 @@ fn exhausted(refusal: Exhausted) -> NotBefore {
 
 /// What all of them can do, as far as that is known; limits are the narrowest.
 fn common<'a>(mut all: impl Iterator<Item = &'a Capabilities>) -> Capabilities {
-    fn same(one: Option<bool>, other: Option<bool>) -> Option<bool> {
-        one.filter(|_| one == other)
-    }
-    fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
-        one.zip(other).map(|(one, other)| one.min(other))
-    }
     let first = all.next().cloned().unwrap_or_default();
-    all.fold(first, |one, other| Capabilities {
-        streaming: same(one.streaming, other.streaming),
-        tools: same(one.tools, other.tools),
-        parallel_tools: same(one.parallel_tools, other.parallel_tools),
-        json_schema: same(one.json_schema, other.json_schema),
-        images: same(one.images, other.images),
-        audio: same(one.audio, other.audio),
-        reasoning: same(one.reasoning, other.reasoning),
-        embeddings: same(one.embeddings, other.embeddings),
-        context_window: least(one.context_window, other.context_window),
-        max_output: least(one.max_output, other.max_output),
-    })
+    all.fold(first, |one, other| one.common(other))
 }
 
 impl fmt::Debug for Group {

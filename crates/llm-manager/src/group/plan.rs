@@ -59,21 +59,29 @@ pub(crate) struct GroupPlan<'a> {
     patient: bool,
     /// The chain that the call follows, in its order.
     followed: Mutex<Vec<usize>>,
+    /// The member that failed last and has a chain of its own for that.
+    chained: AtomicUsize,
 }
 
 impl<'a> GroupPlan<'a> {
     pub(crate) fn new(group: &'a Arc<Group>, work: Work<'a>, call: &Call) -> Self {
         let (members, endpoints) = group.lanes();
+        let failed = if call.is_driven() { call.failures(group.number) } else { Vec::new() };
+        // One that was asked before by the wrapper above stays with its member.
+        let pinned = failed.last().copied().filter(|_| !group.fallback).unwrap_or(NOBODY);
         Self {
             group,
             work,
             members,
             endpoints,
             cost: if group.counts_tokens { work.cost() } else { Cost::default() },
-            failed: Mutex::new(if call.is_driven() { call.failures(group.number) } else { Vec::new() }),
-            pinned: AtomicUsize::new(NOBODY),
+            failed: Mutex::new(failed),
+            pinned: AtomicUsize::new(pinned),
             patient: call.wait == Wait::Patient,
-            followed: Mutex::default(),
+            followed: Mutex::new(
+                call.is_driven().then(|| call.chain(group.number)).flatten().unwrap_or_default(),
+            ),
+            chained: AtomicUsize::new(NOBODY),
         }
     }
 
@@ -168,9 +176,16 @@ impl Plan for GroupPlan<'_> {
     type Permit = Seat;
 
     fn rules(&self, call: &Call) -> Rules {
+        let chain = self.followed();
         Rules {
             endpoints: self.endpoints.clone(),
-            reserve: self.lanes_of(&self.group.reserve).collect(),
+            reserve: match chain.as_slice() {
+                [] => self.lanes_of(&self.group.reserve).collect(),
+                // A driven call comes back: no other member is one for it.
+                chain => {
+                    (0..self.members.len()).filter(|lane| !chain.contains(&self.member(*lane))).collect()
+                }
+            },
             max_retries: call.max_retries.unwrap_or(self.group.settings.max_retries),
             retry_after_cap: self.group.settings.retry_after_cap,
             wait: call.wait,
@@ -212,7 +227,8 @@ impl Plan for GroupPlan<'_> {
             slot.deposit(clock::now());
         }
         seat.sent();
-        let before = call.attempt_count();
+        let (before, chains) = (call.attempt_count(), call.chain_count());
+        self.chained.store(NOBODY, Ordering::Relaxed);
         let result = self.work.ask(&*slot.client, &call.driven()).await;
         // A client of the user's own need not write its attempts down.
         let silent = call.attempt_count() == before;
@@ -256,6 +272,15 @@ impl Plan for GroupPlan<'_> {
                     self.failed().push(member);
                     call.note_failure(self.group.number, member);
                 }
+                if call.chain_count() > chains {
+                    self.chained.store(member, Ordering::Relaxed);
+                }
+                if call.is_driven() {
+                    let chain = self.leads_to(&error);
+                    if !chain.is_empty() {
+                        call.note_chain(self.group.number, chain);
+                    }
+                }
                 Err(error)
             }
         }
@@ -270,10 +295,12 @@ impl Plan for GroupPlan<'_> {
     }
 
     fn chain(&self, error: &Error) -> Vec<usize> {
-        let chain = self.group.chains.iter().find(|(kind, _)| *kind == error.kind());
-        let Some((_, members)) = chain else { return Vec::new() };
-        self.followed().clone_from(members);
-        self.lanes_of(members).collect()
+        let members = self.leads_to(error);
+        if members.is_empty() {
+            return Vec::new();
+        }
+        self.followed().clone_from(&members);
+        self.lanes_of(&members).collect()
     }
 
     fn is_restricted(&self) -> bool {
@@ -290,6 +317,19 @@ impl Plan for GroupPlan<'_> {
 }
 
 impl GroupPlan<'_> {
+    /// The members with which a call goes on after this failure of its last attempt: that member's own chain comes first,
+    /// and of this group's chain those that have not failed.
+    fn leads_to(&self, error: &Error) -> Vec<usize> {
+        let chained = self.chained.load(Ordering::Relaxed);
+        if chained != NOBODY {
+            return vec![chained];
+        }
+        let chain = self.group.chains.iter().find(|(kind, _)| *kind == error.kind());
+        let Some((_, members)) = chain else { return Vec::new() };
+        let failed = self.failed();
+        members.iter().copied().filter(|member| !failed.contains(member)).collect()
+    }
+
     /// Reads a stream on to its first content, where a refusal without content has a chain of its own.
     async fn begun(&self, mut stream: ChatStream) -> Result<(Asked, Vec<StreamEvent>), Error> {
         let mut ahead = Vec::new();

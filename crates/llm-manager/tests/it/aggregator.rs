@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use llm_client::{ModelClient, ModelClientExt as _, Settings};
-use llm_manager::{Aggregator, Cause, Member, Pool};
+use llm_manager::{Aggregator, Cause, Member, Pool, Strategy};
 use llm_types::{ChatRequest, ErrorKind, Message};
 
 use crate::scripted::{Reply, Scripted};
@@ -89,6 +89,50 @@ async fn a_chain_has_an_order_of_its_own() {
     let response = chained.send(ChatRequest::user("hi")).await.unwrap();
     let log: Vec<_> = response.attempts.iter().map(|a| a.endpoint.as_str()).collect();
     assert_eq!(log, ["a/first", "c/large", "b/second"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_chain_is_followed_below_a_pool_too() {
+    for depth in 0..3 {
+        let short = Scripted::failing("a/short", ErrorKind::ContextLength);
+        let (down, large) = (Scripted::failing("b/down", ErrorKind::Server), Scripted::fine("c/large"));
+        let other = Scripted::fine("d/other");
+        let chained = Aggregator::builder("chain/x")
+            .model(client(&short))
+            .on(Cause::ContextLength, [client(&short), client(&down), client(&large)])
+            .build()
+            .unwrap();
+        let mut tower: Arc<dyn ModelClient> = Arc::new(chained);
+        for floor in 0..depth {
+            let pool = Pool::builder(format!("pool/{floor}")).member(Member::new(tower));
+            let pool = pool.member(Member::new(client(&other)));
+            tower = Arc::new(pool.strategy(Strategy::Fallback).build().unwrap());
+        }
+        let response = tower.send(ChatRequest::user("hi")).await.unwrap();
+        let log: Vec<_> = response.attempts.iter().map(|a| a.endpoint.as_str()).collect();
+        assert_eq!(log, ["a/short", "b/down", "c/large"], "{depth} pools above");
+        // Where the whole chain fails so, nobody else is asked.
+        large.then(Reply::Fail(ErrorKind::ContextLength));
+        down.then(Reply::Fail(ErrorKind::ContextLength));
+        let error = tower.send(ChatRequest::user("hi")).await.unwrap_err();
+        assert_eq!((error.kind(), error.attempts().len()), (ErrorKind::ContextLength, 3), "{depth}");
+        assert_eq!(other.asked(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_without_fallback_below_another_stays_with_its_member() {
+    let (down, up) = (Scripted::failing("a/down", ErrorKind::Connection), Scripted::fine("b/up"));
+    let other = Scripted::failing("c/other", ErrorKind::Connection);
+    let inner =
+        Pool::builder("pool/inner").member(Member::new(client(&down))).member(Member::new(client(&up)));
+    let inner = inner.strategy(Strategy::Fallback).fallback(false).build().unwrap();
+    let outer = Pool::builder("pool/outer").member(Member::new(Arc::new(inner)));
+    let outer = outer.member(Member::new(client(&other))).strategy(Strategy::Fallback);
+    let outer = outer.settings(Settings { max_retries: 2, ..Settings::default() }).build().unwrap();
+    let error = outer.ask("hi").await.unwrap_err();
+    assert_eq!((error.kind(), up.asked()), (ErrorKind::Connection, 0));
+    assert_eq!(down.asked() + other.asked(), 4, "two members and two retries");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,10 +4,10 @@ use llm_client::dialect::{
     BodyMember, ErrorPattern, ImageUrl, Quirks, ReasoningForm, Replay, ReplayField, ReplayWhen, Setting,
     TokenLimit, Turns,
 };
-use llm_types::ErrorKind;
 use llm_types::ReasoningEffort::{High, Low, Max, Medium, Minimal, XHigh};
+use llm_types::{Capabilities, ErrorKind};
 
-use super::{COMPATIBLE, HOSTED};
+use super::{COMPATIBLE, HOSTED, STREAMS};
 use crate::spec::{AddressVariable, ProviderSpec};
 
 pub(super) const ROWS: &[ProviderSpec] = &[
@@ -30,6 +30,12 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ..HOSTED
         },
         default_model: Some("qwen-plus"),
+        capabilities: Capabilities {
+            stream_usage: Some(true),
+            reasoning: Some(true),
+            thoughts: Some(true),
+            ..STREAMS
+        },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -60,6 +66,12 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ..HOSTED
         },
         default_model: Some("kimi-k2.6"),
+        capabilities: Capabilities {
+            images: Some(true),
+            reasoning: Some(true),
+            thoughts: Some(true),
+            ..STREAMS
+        },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -108,6 +120,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ],
             ..HOSTED
         },
+        capabilities: Capabilities { reasoning: Some(true), thoughts: Some(true), ..STREAMS },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -128,6 +141,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ],
             ..HOSTED
         },
+        capabilities: Capabilities { thoughts: Some(true), ..STREAMS },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -145,6 +159,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             errors: &[code("20012", ErrorKind::ModelNotFound), code("30001", ErrorKind::QuotaExhausted)],
             ..HOSTED
         },
+        capabilities: Capabilities { reasoning: Some(true), thoughts: Some(true), ..STREAMS },
         ..COMPATIBLE
     },
 ];
@@ -173,6 +188,13 @@ const ZAI: ProviderSpec = ProviderSpec {
         ..HOSTED
     },
     default_model: Some("glm-4.6"),
+    capabilities: Capabilities {
+        stream_usage: Some(true),
+        tools: Some(true),
+        reasoning: Some(true),
+        thoughts: Some(true),
+        ..STREAMS
+    },
     ..COMPATIBLE
 };
 

@@ -4,9 +4,9 @@ use llm_client::dialect::{
     ErrorPattern, FileUrl, Quirks, ReasoningForm, RefusalForm, Replay, ReplayField, ReplayWhen, StreamUsage,
     SystemRole, TokenLimit,
 };
-use llm_types::ErrorKind;
+use llm_types::{Capabilities, ErrorKind};
 
-use super::COMPATIBLE;
+use super::{COMPATIBLE, STREAMS};
 use crate::spec::{AddressVariable, ProviderSpec};
 
 pub(super) const ROWS: &[ProviderSpec] = &[
@@ -36,6 +36,15 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ..Quirks::NONE
         },
         default_model: Some("openrouter/auto"),
+        capabilities: Capabilities {
+            tools: Some(true),
+            tool_choice: Some(true),
+            json_schema: Some(true),
+            reasoning: Some(true),
+            thoughts: Some(true),
+            model_list: Some(true),
+            ..STREAMS
+        },
         ..COMPATIBLE
     },
     ProviderSpec {

@@ -8,20 +8,29 @@ use llm_client::dialect::{
 use llm_client::login::GrantAddresses;
 use llm_types::{Capabilities, ErrorKind};
 
-use super::{COMPATIBLE, HOSTED, LOW_HIGH_MAX, LOW_TO_HIGH, NOTHING_KNOWN};
+use super::{COMPATIBLE, HOSTED, LOW_HIGH_MAX, LOW_TO_HIGH, STREAMS};
 use crate::spec::{AddressVariable, ProviderSpec, SignIn};
 
 /// What one family of models can do, wherever it is served.
 const GEMINI_CAPABILITIES: Capabilities = Capabilities {
-    streaming: Some(true),
+    stream_usage: Some(true),
     tools: Some(true),
     parallel_tools: Some(true),
+    tool_choice: Some(true),
+    strict_tools: Some(true),
+    json_object: Some(true),
     json_schema: Some(true),
     images: Some(true),
     audio: Some(true),
     reasoning: Some(true),
+    thoughts: Some(true),
+    seed: Some(true),
+    stop: Some(true),
+    n: Some(true),
+    logprobs: Some(true),
+    token_counts: Some(true),
     embeddings: Some(true),
-    ..NOTHING_KNOWN
+    ..STREAMS
 };
 
 /// A prompt that is too long is a bad argument, as any.
@@ -43,6 +52,25 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         hosts: &["api.openai.com", ".api.openai.com"],
         quirks: Quirks { embeddings_base64: true, ..Quirks::NONE },
         default_model: Some("gpt-5.4"),
+        capabilities: Capabilities {
+            stream_usage: Some(true),
+            tools: Some(true),
+            parallel_tools: Some(true),
+            tool_choice: Some(true),
+            strict_tools: Some(true),
+            json_object: Some(true),
+            json_schema: Some(true),
+            images: Some(true),
+            image_urls: Some(true),
+            reasoning: Some(true),
+            // Summaries come in another format.
+            thoughts: Some(false),
+            seed: Some(true),
+            n: Some(true),
+            embeddings: Some(true),
+            model_list: Some(true),
+            ..STREAMS
+        },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -83,13 +111,20 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         },
         default_model: Some("claude-sonnet-5"),
         capabilities: Capabilities {
-            streaming: Some(true),
+            stream_usage: Some(true),
             tools: Some(true),
             parallel_tools: Some(true),
+            tool_choice: Some(true),
+            strict_tools: Some(true),
+            json_schema: Some(true),
             images: Some(true),
-            audio: Some(false),
-            embeddings: Some(false),
-            ..NOTHING_KNOWN
+            image_urls: Some(true),
+            reasoning: Some(true),
+            thoughts: Some(true),
+            stop: Some(true),
+            token_counts: Some(true),
+            model_list: Some(true),
+            ..STREAMS
         },
         ..COMPATIBLE
     },
@@ -119,12 +154,20 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ..Quirks::NONE
         },
         default_model: Some("deepseek-chat"),
-        // Any part that is not text is refused.
         capabilities: Capabilities {
+            stream_usage: Some(true),
+            tools: Some(true),
+            tool_choice: Some(true),
+            strict_tools: Some(true),
+            json_object: Some(true),
+            // Any part that is not text is refused.
             images: Some(false),
             audio: Some(false),
-            json_schema: Some(false),
-            ..NOTHING_KNOWN
+            reasoning: Some(true),
+            thoughts: Some(true),
+            logprobs: Some(true),
+            model_list: Some(true),
+            ..STREAMS
         },
         ..COMPATIBLE
     },
@@ -140,7 +183,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         dialect: Dialect::Gemini,
         quirks: Quirks { errors: GEMINI_ERRORS, ..Quirks::GEMINI },
         default_model: Some("gemini-2.5-flash"),
-        capabilities: GEMINI_CAPABILITIES,
+        capabilities: Capabilities { model_list: Some(true), ..GEMINI_CAPABILITIES },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -213,6 +256,18 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ..HOSTED
         },
         default_model: Some("mistral-small-latest"),
+        capabilities: Capabilities {
+            tools: Some(true),
+            tool_choice: Some(true),
+            json_schema: Some(true),
+            images: Some(true),
+            reasoning: Some(true),
+            thoughts: Some(true),
+            seed: Some(true),
+            n: Some(true),
+            embeddings: Some(true),
+            ..STREAMS
+        },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -251,6 +306,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ..HOSTED
         },
         default_model: Some("grok-4"),
+        capabilities: Capabilities { tools: Some(true), thoughts: Some(true), ..STREAMS },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -274,7 +330,16 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ..HOSTED
         },
         default_model: Some("openai/gpt-oss-20b"),
-        capabilities: Capabilities { embeddings: Some(false), ..NOTHING_KNOWN },
+        capabilities: Capabilities {
+            stream_usage: Some(true),
+            tools: Some(true),
+            tool_choice: Some(true),
+            json_schema: Some(true),
+            reasoning: Some(true),
+            thoughts: Some(true),
+            embeddings: Some(false),
+            ..STREAMS
+        },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -301,7 +366,12 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ..HOSTED
         },
         default_model: Some("gpt-oss-120b"),
-        capabilities: Capabilities { embeddings: Some(false), ..NOTHING_KNOWN },
+        capabilities: Capabilities {
+            tools: Some(true),
+            thoughts: Some(true),
+            embeddings: Some(false),
+            ..STREAMS
+        },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -318,6 +388,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             logprobs: LogprobsForm::Count,
             ..Quirks::COMPATIBLE
         },
+        capabilities: Capabilities { thoughts: Some(true), logprobs: Some(true), ..STREAMS },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -328,6 +399,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         key_required: true,
         hosts: &["api.fireworks.ai"],
         quirks: Quirks { efforts: LOW_TO_HIGH, ..Quirks::COMPATIBLE },
+        capabilities: STREAMS,
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -338,6 +410,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         key_required: true,
         hosts: &["api.deepinfra.com"],
         quirks: Quirks { efforts: LOW_TO_HIGH, ..Quirks::COMPATIBLE },
+        capabilities: STREAMS,
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -355,7 +428,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ..Quirks::COMPATIBLE
         },
         default_model: Some("sonar"),
-        capabilities: Capabilities { tools: Some(false), embeddings: Some(false), ..NOTHING_KNOWN },
+        capabilities: Capabilities { tools: Some(false), embeddings: Some(false), ..STREAMS },
         ..COMPATIBLE
     },
 ];

@@ -1,10 +1,10 @@
 //! Servers that people run themselves.
 
 use llm_client::dialect::{ErrorPattern, Quirks, ReasoningForm, Replay, ReplayField, ReplayWhen, Setting};
-use llm_types::ErrorKind;
 use llm_types::ReasoningEffort::{High, Low, Max, Medium, Minimal, Off, XHigh};
+use llm_types::{Capabilities, ErrorKind};
 
-use super::COMPATIBLE;
+use super::{COMPATIBLE, STREAMS};
 use crate::spec::{AddressVariable, ProviderSpec};
 
 pub(super) const ROWS: &[ProviderSpec] = &[
@@ -22,6 +22,12 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             replay: Replay { when: ReplayWhen::Always, field: ReplayField::Reasoning },
             ..Quirks::COMPATIBLE
         },
+        capabilities: Capabilities {
+            stream_usage: Some(true),
+            json_schema: Some(true),
+            model_list: Some(true),
+            ..STREAMS
+        },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -35,6 +41,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             replay: Replay { when: ReplayWhen::Always, field: ReplayField::ReasoningContent },
             ..Quirks::COMPATIBLE
         },
+        capabilities: STREAMS,
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -56,6 +63,12 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             ],
             ..Quirks::COMPATIBLE
         },
+        capabilities: Capabilities {
+            stream_usage: Some(true),
+            json_schema: Some(true),
+            n: Some(true),
+            ..STREAMS
+        },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -65,6 +78,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         address_env: Some(AddressVariable::Url("LM_STUDIO_API_BASE")),
         key_env: &["LM_STUDIO_API_KEY", "LM_API_TOKEN"],
         hosts: &[":1234"],
+        capabilities: STREAMS,
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -87,6 +101,13 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             // Taken and not obeyed, or unknown on this path.
             lacks: &[Setting::ToolChoice, Setting::LogitBias, Setting::N, Setting::User, Setting::TopK],
             ..Quirks::COMPATIBLE
+        },
+        capabilities: Capabilities {
+            tools: Some(true),
+            json_schema: Some(true),
+            reasoning: Some(true),
+            thoughts: Some(true),
+            ..STREAMS
         },
         ..COMPATIBLE
     },

@@ -92,10 +92,12 @@ impl SpecProvider {
             .registry(self.shared.lanes().clone())
             .settings(settings)
             .headers(model.headers.clone())
-            .extra(model.extra.clone())
-            .capabilities(row.capabilities.clone());
+            .extra(model.extra.clone());
         for (name, declared) in &self.limits {
             builder = builder.shared_limit(self.shared.lanes().update_limit(name, *declared, clock::now()));
+        }
+        if let Some(price) = &model.price {
+            builder = builder.price(price.clone());
         }
         if let Some(tokens) = tokens {
             builder = builder.tokens(tokens);
@@ -116,7 +118,8 @@ impl SpecProvider {
         if model.keys.is_none() && self.keys.identity().is_some_and(is_bearer) {
             quirks.auth = AuthHeader::Bearer;
         }
-        builder = builder.quirks(quirks);
+        let abilities = catalogue::abilities_in(row, model.wire(), self.dialect, &quirks);
+        builder = builder.quirks(quirks).capabilities(abilities);
         if model.name != model.wire() {
             builder = builder.name(&model.name);
         }

@@ -168,15 +168,45 @@ async fn one_request_renews_the_token_however_many_wait() {
     assert_eq!(session.token().await.unwrap().expose(), "ya29.2");
 }
 
+#[test]
+fn a_token_is_used_until_five_minutes_before_its_end() {
+    for (lifetime, used) in [(3599, 3299), (700, 400), (600, 300), (299, 149), (59, 29), (0, 0)] {
+        assert_eq!(use_for(Duration::from_secs(lifetime)).as_secs(), used, "{lifetime}");
+    }
+}
+
 #[tokio::test]
 async fn a_token_that_is_about_to_expire_is_renewed() {
-    let server = Server::start(|number, _| token(number, if number < 3 { 59 } else { 3599 })).await;
+    let server = Server::start(|number, _| token(number, if number < 3 { 0 } else { 3599 })).await;
     let session = session(&service_account(&server.url("/token")));
     let mut tokens = Vec::new();
     for _ in 0..5 {
         tokens.push(session.token().await.unwrap().expose().to_owned());
     }
     assert_eq!(tokens, ["ya29.1", "ya29.2", "ya29.3", "ya29.3", "ya29.3"]);
+}
+
+#[tokio::test]
+async fn a_token_is_given_to_its_end_where_no_other_comes() {
+    let server =
+        Server::start(|number, _| if number == 1 { token(1, 3599) } else { (503, "{}".to_owned()) }).await;
+    let session = session(&service_account(&server.url("/token")));
+    session.token().await.unwrap();
+    let due = |left: Duration| {
+        let mut state = session.state();
+        let held = state.held.as_mut().unwrap();
+        (held.renew_at, held.until) = (clock::now(), clock::after(clock::now(), left));
+    };
+    due(Duration::from_secs(200));
+    for _ in 0..3 {
+        assert_eq!(session.token().await.unwrap().expose(), "ya29.1");
+    }
+    assert_eq!(server.seen().len(), 2, "it is not asked for by every call");
+    // At its end, and where it was refused, there is nothing left to give.
+    due(Duration::from_secs(5));
+    assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::Overloaded);
+    session.refused(&Secret::new("ya29.1"));
+    assert_eq!(session.token().await.unwrap_err().kind(), ErrorKind::Overloaded);
 }
 
 #[tokio::test]
