@@ -392,7 +392,7 @@ fn size(message: &llm_types::Message) -> usize {
         Part::Reasoning(reasoning) => reasoning.text.len(),
         Part::ToolCall(call) => call.arguments.len(),
         Part::ToolResult(result) => result.content.iter().filter_map(Part::as_text).map(str::len).sum(),
-        Part::Native(raw) => raw.get().len(),
+        Part::Native(part) => part.json.get().len(),
     };
     message.parts.iter().map(part).sum()
 }

@@ -27,6 +27,29 @@ pub struct Job {
     pub body_fields: Vec<String>,
 }
 
+/// Members that some gateways read as "send it elsewhere, with another key". No job can allow them.
+const FORBIDDEN: &[&str] = &[
+    "api_base",
+    "api_key",
+    "api_version",
+    "authorization",
+    "base_url",
+    "endpoint",
+    "extra_body",
+    "extra_headers",
+    "extra_query",
+    "headers",
+    "key",
+    "organization",
+    "proxy",
+    "url",
+];
+
+/// Whether rows may never set this member.
+pub(crate) fn is_forbidden(name: &str) -> bool {
+    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
+}
+
 impl Job {
     /// Checks what the types cannot say.
     pub(crate) fn check(&self) -> Result<(), BatchError> {
@@ -42,7 +65,7 @@ impl Job {
         if self.user_template.as_deref().is_some_and(|template| !template.contains(CONTENT)) {
             return wrong("the user template has no {content}, so the rows would not be sent");
         }
-        if let Some(name) = self.body_fields.iter().find(|name| crate::row::is_forbidden(name)) {
+        if let Some(name) = self.body_fields.iter().find(|name| is_forbidden(name)) {
             return Err(BatchError::Usage(format!("{name}: rows may never set it")));
         }
         Ok(())

@@ -16,7 +16,7 @@ use llm_types::{ChatRequest, Extra, Invalid, Message, messages_from_json};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::job::Job;
+use crate::job::{Job, is_forbidden};
 use crate::key::Key;
 use crate::lines::Line;
 use crate::source::BatchRequest;
@@ -87,29 +87,6 @@ pub const ALLOWED_BODY_FIELDS: &[&str] = &[
     "top_a",
     "web_search_options",
 ];
-
-/// Members that some gateways read as "send it elsewhere, with another key". No job can allow them.
-const FORBIDDEN: &[&str] = &[
-    "api_base",
-    "api_key",
-    "api_version",
-    "authorization",
-    "base_url",
-    "endpoint",
-    "extra_body",
-    "extra_headers",
-    "extra_query",
-    "headers",
-    "key",
-    "organization",
-    "proxy",
-    "url",
-];
-
-/// Whether rows may never set this member.
-pub(crate) fn is_forbidden(name: &str) -> bool {
-    FORBIDDEN.iter().any(|forbidden| name.eq_ignore_ascii_case(forbidden))
-}
 
 /// How a row is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]

@@ -293,7 +293,7 @@ impl ChatStream {
     }
 
     /// What was collected, with the call's history.
-    fn response(&mut self, collector: Collector) -> ChatResponse {
+    pub(crate) fn response(&mut self, collector: Collector) -> ChatResponse {
         let response = collector.finish();
         // A client that knows its price says the cost itself; what others have read can be priced all the same.
         let priced = || self.cost_of.as_ref()?(response.usage.as_ref()?);

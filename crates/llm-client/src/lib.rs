@@ -33,6 +33,7 @@ mod preview;
 pub mod settings;
 #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "what only a client with a socket tells"))]
 pub mod telemetry;
+mod tool_loop;
 
 #[cfg(feature = "http")]
 mod attempt;
@@ -60,3 +61,7 @@ pub use crate::http_client::{HttpClient, HttpClientBuilder};
 pub use crate::metrics::{Metrics, MetricsSnapshot, percentile};
 pub use crate::preview::{HeaderText, Preview};
 pub use crate::settings::Settings;
+pub use crate::tool_loop::{
+    Ending, FunctionCall, FunctionResult, ToolFunction, ToolLoop, ToolLoopError, ToolLoopEvent,
+    ToolLoopStream, ToolReply, ToolRun, Turn,
+};

@@ -14,6 +14,7 @@ use crate::spec_provider::SpecProvider;
 mod abilities;
 mod api_type;
 mod china;
+mod clouds;
 mod gateways;
 mod hosted;
 mod models;
@@ -26,7 +27,7 @@ pub(crate) use self::models::FAMILIES;
 
 /// Vendors first, then gateways, then servers of one's own.
 static ROWS: LazyLock<Vec<ProviderSpec>> = LazyLock::new(|| {
-    [hosted::ROWS, china::ROWS, gateways::ROWS, servers::ROWS, &[COMPATIBLE, MOCK]].concat()
+    [hosted::ROWS, clouds::ROWS, china::ROWS, gateways::ROWS, servers::ROWS, &[COMPATIBLE, MOCK]].concat()
 });
 
 /// Every row, in the order of lists.
@@ -82,6 +83,7 @@ pub(crate) const COMPATIBLE: ProviderSpec = ProviderSpec {
     hosts: &[],
     dialect: Dialect::OpenAiChat,
     quirks: Quirks::COMPATIBLE,
+    paths_at: &[],
     loopback: false,
     only_models: &[],
     default_model: None,
@@ -107,7 +109,7 @@ const MOCK: ProviderSpec = ProviderSpec {
         thoughts: Some(false),
         seed: Some(false),
         stop: Some(false),
-        n: Some(false),
+        n: Some(true),
         logprobs: Some(false),
         embeddings: Some(true),
         model_list: Some(true),

@@ -1,6 +1,6 @@
 //! What is known about a vendor before anything is sent: one row of the catalogue.
 
-use llm_client::dialect::{Dialect, Quirks};
+use llm_client::dialect::{Dialect, Paths, Quirks};
 use llm_client::login::GrantAddresses;
 use llm_client::transport::Endpoint;
 use llm_types::Capabilities;
@@ -51,6 +51,8 @@ pub struct ProviderSpec {
     pub dialect: Dialect,
     /// Where it differs from the format's owner.
     pub quirks: Quirks,
+    /// Base URLs with such a path are another surface of the same vendor: requests go elsewhere below them.
+    pub paths_at: &'static [(&'static str, Paths)],
     /// Whether its server runs in this process: [`LoopbackProvider`](crate::LoopbackProvider).
     pub loopback: bool,
     /// The only models there are; empty where the server decides.
@@ -171,6 +173,9 @@ impl ProviderSpec {
         if self.base_url.is_some() {
             let own = self.own_path().filter(|_| self.owns(address));
             quirks.default_path = own.unwrap_or(Quirks::NONE.default_path);
+        }
+        if let Some((_, paths)) = self.paths_at.iter().find(|(path, _)| *path == address.path()) {
+            quirks.paths = *paths;
         }
         quirks
     }

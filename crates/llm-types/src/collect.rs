@@ -143,6 +143,8 @@ impl Collector {
 fn merge_block(parts: &mut Vec<Part>, block: Reasoning) {
     if block.text.is_empty()
         && block.encrypted.is_none()
+        // Of a kind of the server's own: it stands alone.
+        && block.extra.get("type").is_none()
         && let Some(last) = parts.iter_mut().rev().find_map(|part| match part {
             Part::Reasoning(last) => Some(last),
             _ => None,
@@ -197,6 +199,7 @@ fn join_logprobs(chunks: &[Box<serde_json::value::RawValue>]) -> Option<Box<serd
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::NativePart;
     use crate::money::Money;
     use crate::price::Cost;
     use crate::response::FinishReason;
@@ -251,7 +254,10 @@ mod tests {
         c.push(StreamEvent::Text { choice: 0, text: "t".into() });
         let signature = Reasoning { signature: Some("sig".into()), ..Reasoning::default() };
         c.push(StreamEvent::ReasoningBlock { choice: 0, block: Box::new(signature) });
-        c.push(StreamEvent::Native { choice: 0, part: raw(r#"{"type":"x"}"#) });
+        c.push(StreamEvent::Native {
+            choice: 0,
+            part: NativePart { json: raw(r#"{"type":"x"}"#), origin: None },
+        });
         let (id, name) = ("a".to_owned(), "f".to_owned());
         c.push(StreamEvent::ToolCallStart { choice: 0, index: 0, id, name, custom: false, signature: None });
         for call in [None, Some(0)] {
@@ -261,7 +267,7 @@ mod tests {
         let message = response.message().unwrap();
         let Part::Reasoning(block) = &message.parts[0] else { panic!("no reasoning") };
         assert_eq!((block.text.as_str(), block.signature.as_deref()), ("summary", Some("sig")));
-        assert!(matches!(&message.parts[2], Part::Native(part) if part.get() == r#"{"type":"x"}"#));
+        assert!(matches!(&message.parts[2], Part::Native(part) if part.json.get() == r#"{"type":"x"}"#));
         assert_eq!(message.extra.get("m").unwrap().get(), "1.0");
         assert_eq!(message.tool_calls().next().unwrap().extra.get("m").unwrap().get(), "1.0");
     }

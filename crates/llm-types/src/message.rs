@@ -1,5 +1,7 @@
 //! Messages and the parts they are made of.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::value::RawValue;
 
 use crate::extra::Extra;
@@ -150,7 +152,7 @@ pub enum Part {
         text: String,
     },
     /// A vendor's own part, kept as it is written.
-    Native(Box<RawValue>),
+    Native(NativePart),
 }
 
 impl Part {
@@ -158,6 +160,12 @@ impl Part {
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into(), extra: Extra::new() }
+    }
+
+    /// A part of some vendor's own, as the user wrote it: it goes to whoever is asked.
+    #[must_use]
+    pub fn native(json: Box<RawValue>) -> Self {
+        Self::Native(NativePart { json, origin: None })
     }
 
     /// The text of a text part.
@@ -211,6 +219,13 @@ impl Media {
     pub fn from_url(url: impl Into<String>) -> Self {
         Self::new(MediaSource::from_url(url.into()))
     }
+
+    /// A medium from its bytes, of this type: `image/png`, `audio/wav`, `application/pdf` …
+    #[must_use]
+    pub fn from_bytes(media_type: impl Into<String>, bytes: &[u8]) -> Self {
+        let data = BASE64_STANDARD.encode(bytes);
+        Self::new(MediaSource::Base64 { media_type: media_type.into(), data })
+    }
 }
 
 impl MediaSource {
@@ -234,6 +249,24 @@ impl MediaSource {
             Self::Base64 { media_type, data } => Some(format!("data:{media_type};base64,{data}")),
             Self::FileId(_) => None,
         }
+    }
+}
+
+/// A part in a vendor's own form: a server-side tool's call and result, code that ran there, a new kind of medium.
+#[derive(Clone, Debug)]
+pub struct NativePart {
+    /// The part, as it is written.
+    pub json: Box<RawValue>,
+    /// Who made it, and so can read it (a provider's name); failover leaves it out for anybody else. `None`: the user
+    /// wrote it.
+    pub origin: Option<String>,
+}
+
+impl NativePart {
+    /// Whether `provider` did not make it and so cannot be expected to read it. Not where either is unknown.
+    #[must_use]
+    pub fn is_foreign_to(&self, provider: Option<&str>) -> bool {
+        matches!((self.origin.as_deref(), provider), (Some(theirs), Some(ours)) if theirs != ours)
     }
 }
 

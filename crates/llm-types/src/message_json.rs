@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::extra::{Extra, Invalid, plain};
-use crate::message::{Media, MediaSource, Message, Part, Reasoning, Role};
+use crate::message::{Media, MediaSource, Message, NativePart, Part, Reasoning, Role};
 use crate::tool::{ToolCall, ToolResult};
 
 impl<'de> Deserialize<'de> for Message {
@@ -103,6 +103,10 @@ fn reasoning_into(members: &mut Extra, parts: &mut Vec<Part>) -> Result<(), Inva
         let kind: String = detail.take_as("type").map_err(at)?.unwrap_or_default();
         let text = detail.take_as::<String>("text").map_err(at)?;
         let summary = detail.take_as::<String>("summary").map_err(at)?;
+        if !matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted") {
+            // Of a kind of the server's own: it stays with the rest of it.
+            detail.set("type", &kind).map_err(|e| at(Invalid::new("type", e.to_string())))?;
+        }
         parts.push(Part::Reasoning(Reasoning {
             summary: text.is_none() && (summary.is_some() || kind == "reasoning.summary"),
             text: text.or(summary).unwrap_or_default(),
@@ -228,7 +232,12 @@ fn part_from(raw: &RawValue) -> Result<Part, Invalid> {
             };
             Part::File(Media { name, extra: members, ..Media::new(source) })
         }
-        _ => Part::Native(raw.to_owned()),
+        // A part of a vendor's own that an answer held.
+        "native" if members.get("native").is_some() => Part::Native(NativePart {
+            json: members.take("native").unwrap_or_else(|| raw.to_owned()),
+            origin: members.take_as("origin")?,
+        }),
+        _ => Part::native(raw.to_owned()),
     })
 }
 
@@ -344,8 +353,8 @@ impl Serialize for PartJson<'_> {
             };
             File { filename: media.name.as_deref(), file_id, file_data: media.source.to_url() }
         }
-        if let Part::Native(raw) = self.0 {
-            return raw.serialize(serializer);
+        if let Part::Native(NativePart { json, origin: None }) = self.0 {
+            return json.serialize(serializer);
         }
         let mut map = serializer.serialize_map(None)?;
         let extra = match self.0 {
@@ -376,8 +385,15 @@ impl Serialize for PartJson<'_> {
                 map.serialize_entry("file", &file(media))?;
                 Some(&media.extra)
             }
+            // Who can read it goes along.
+            Part::Native(part) => {
+                map.serialize_entry("type", "native")?;
+                map.serialize_entry("origin", &part.origin)?;
+                map.serialize_entry("native", &part.json)?;
+                None
+            }
             // Handled elsewhere: these have places of their own in a message.
-            Part::Reasoning(_) | Part::ToolCall(_) | Part::ToolResult(_) | Part::Native(_) => None,
+            Part::Reasoning(_) | Part::ToolCall(_) | Part::ToolResult(_) => None,
         };
         for (name, value) in extra.into_iter().flat_map(Extra::iter) {
             map.serialize_entry(name, value)?;
@@ -397,8 +413,11 @@ impl Serialize for Detail<'_> {
             Reasoning { summary: true, .. } => ("reasoning.summary", Some("summary")),
             _ => ("reasoning.text", Some("text")),
         };
-        map.serialize_entry("type", kind)?;
-        if let Some(field) = field {
+        let own_kind = r.extra.get("type").is_some();
+        if !own_kind {
+            map.serialize_entry("type", kind)?;
+        }
+        if let Some(field) = field.filter(|_| !own_kind || !r.text.is_empty()) {
             map.serialize_entry(field, &r.text)?;
         }
         let members = [
@@ -470,7 +489,9 @@ mod tests {
             r#"{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\":1"}}]}"#,
             r#"{"role":"assistant","content":"b","reasoning_content":"a"}"#,
             r#"{"role":"assistant","content":"b","reasoning_content":"ab","reasoning_details":[{"type":"reasoning.text","text":"a","signature":"s","index":0},{"type":"reasoning.summary","summary":"b"},{"type":"reasoning.encrypted","data":"xyz"}]}"#,
+            r#"{"role":"assistant","content":"b","reasoning_details":[{"type":"reasoning.server_tool_call","name":"search","index":0}]}"#,
             r#"{"role":"tool","tool_call_id":"c1","content":"42"}"#,
+            r#"{"role":"assistant","content":[{"type":"native","origin":"acme","native":{"type":"x","n":1.50}}]}"#,
         ] {
             assert_eq!(round(json), json);
         }

@@ -11,7 +11,7 @@
 use serde_json::value::RawValue;
 
 use crate::extra::Extra;
-use crate::message::Reasoning;
+use crate::message::{NativePart, Reasoning};
 use crate::price::Cost;
 use crate::response::{FinishReason, Warning};
 use crate::usage::Usage;
@@ -70,7 +70,7 @@ pub enum StreamEvent {
         /// The choice it belongs to.
         choice: u32,
         /// The part.
-        part: Box<RawValue>,
+        part: NativePart,
     },
     /// A tool call begins.
     ToolCallStart {

@@ -61,6 +61,7 @@ impl Events {
             failure: None,
             key: key.filter(|_| wire_log::logs_bodies()).cloned(),
         };
+        let mut begun = false;
         loop {
             if events.ready.iter().any(StreamEvent::is_content) {
                 return Ok(events);
@@ -77,6 +78,12 @@ impl Events {
                 return Err(Error::new(ErrorKind::Internal, "a stream ended without saying so"));
             };
             let chunk = body.next_chunk().await;
+            let begins = !std::mem::replace(&mut begun, true);
+            if begins
+                && chunk.as_ref().is_some_and(|c| c.as_ref().is_ok_and(|c| is_html(&HeaderMap::new(), c)))
+            {
+                return Err(html());
+            }
             events.take(chunk);
         }
     }
@@ -84,7 +91,11 @@ impl Events {
     /// A server that answers a streaming request with a whole answer, or with an error.
     fn whole(site: &Site, bytes: &Bytes, warnings: &[Warning]) -> Result<Self, Error> {
         let mut ready = Vec::new();
-        site.dialect.decode_unstreamed(bytes, &site.target(), &mut ready)?;
+        let failure = match site.dialect.decode_unstreamed(bytes, &site.target(), &mut ready) {
+            // What came before a failure is paid for.
+            Err(error) if ready.iter().any(StreamEvent::is_content) => Some(error),
+            result => result.map(|()| None)?,
+        };
         insert_warnings(&mut ready, warnings);
         Ok(Self {
             body: None,
@@ -94,7 +105,7 @@ impl Events {
             used: 0,
             ready,
             given: 0,
-            failure: None,
+            failure,
             key: None,
         })
     }

@@ -1,6 +1,6 @@
 //! From a whole answer to the events of a stream that would have given it.
 
-use llm_types::{ChatResponse, Choice, Error, ErrorKind, Message, Part, StreamEvent, Warning};
+use llm_types::{ChatResponse, Choice, Error, ErrorKind, Message, NativePart, Part, StreamEvent, Warning};
 
 /// The events of an answer that came in one piece, for whoever asked for a stream. Collected, they give the same
 /// answer, but for how the call went (attempts, timing, the raw body).
@@ -63,7 +63,8 @@ fn events_of_choice(choice: Choice, out: &mut Vec<StreamEvent>) {
             // An answer has none; as JSON they would still be there.
             part @ (Part::Image(_) | Part::Audio(_) | Part::File(_) | Part::ToolResult(_)) => {
                 let message = Message::new(llm_types::Role::Assistant, vec![part]);
-                if let Ok(part) = serde_json::value::to_raw_value(&message) {
+                if let Ok(json) = serde_json::value::to_raw_value(&message) {
+                    let part = NativePart { json, origin: None };
                     out.push(StreamEvent::Native { choice: at, part });
                 }
             }
@@ -91,6 +92,12 @@ pub(crate) fn only_reasoning(choice: u32) -> StreamEvent {
 pub(crate) fn mended() -> StreamEvent {
     let message = "held characters that are not valid JSON or UTF-8; they were replaced";
     StreamEvent::Warning(Warning::new("answer", message))
+}
+
+/// The warning of a call that came under the id of another: results could not be told apart by it.
+pub(crate) fn one_id_for_two() -> StreamEvent {
+    let message = "two tool calls had one id; the later was given another";
+    StreamEvent::Warning(Warning::new("tool_calls", message))
 }
 
 /// The error of a stream that ended too early, `seen` being whether a reader has seen any of it.

@@ -231,7 +231,11 @@ impl<'a> Raw<'a> {
 
     /// A whole number from 0 up, however it is written (`7`, `7.0`, `"7"`).
     pub(crate) fn count(self) -> Option<u64> {
-        let token = self.json().trim_matches('"');
+        let json = self.0?.get();
+        if let Ok(number) = json.parse() {
+            return Some(number);
+        }
+        let token = json.trim_matches('"');
         token.parse().ok().or_else(|| {
             let number: f64 = token.parse().ok()?;
             // Through text, because no cast from a float is exact at its ends.
@@ -263,6 +267,12 @@ impl<'a> Raw<'a> {
         let (value, mended) = parse(self.0?.get(), scratch).ok()?;
         *repaired |= mended;
         Some(value)
+    }
+
+    /// Reads it into its place where it is well-formed; else the place may hold a part of it.
+    pub(crate) fn read_into<T: Fill<'a>>(self, value: &mut T) -> Option<()> {
+        let mut deserializer = serde_json::Deserializer::from_str(self.0?.get());
+        value.fill(&mut deserializer).ok()
     }
 
     /// A value to look at.

@@ -118,6 +118,9 @@ pub struct Hints {
     pub should_retry: Option<bool>,
 }
 
+/// A message's member: who made its other members, and so can read them. Never sent.
+const MADE_BY: &str = "made_by";
+
 impl Encoded {
     /// Puts a body under the path of this name.
     fn new(method: Method, target: &WireTarget<'_>, leaf: &str, body: body::Body, stream: bool) -> Self {

@@ -95,7 +95,12 @@ pub(crate) fn write(
                 match (level, limit) {
                     // A budget alone has no level that would say the same.
                     (None, Some(_)) => Ok(()),
-                    (level, _) => effort(level.unwrap_or(ReasoningEffort::Medium), quirks, body),
+                    (Some(level), _) => effort(level, quirks, body),
+                    // Any level says that it shall think.
+                    (None, None) => match word(ReasoningEffort::Medium, quirks) {
+                        Some(word) => body.member("reasoning_effort", word),
+                        None => no_level(Some(ReasoningEffort::Medium), body),
+                    },
                 }
             }
         },
@@ -120,6 +125,14 @@ pub(crate) fn write(
                 write_budget(budget, limit, quirks, body)?;
             }
             Ok(())
+        }
+        ReasoningForm::Word { member, on } => {
+            let Wish::On(level, limit) = wish else {
+                return body.warn("reasoning", "this model always thinks; it cannot be switched off");
+            };
+            no_level(level, body)?;
+            no_budget(limit, body)?;
+            body.member(member, on)
         }
         ReasoningForm::Enabled => {
             body.object("reasoning", &[("enabled", &*raw(&(wish != Wish::Off))?)], extra)?;
@@ -184,7 +197,7 @@ fn switch(quirks: &Quirks) -> &'static str {
         ReasoningForm::None | ReasoningForm::Effort => "reasoning_effort",
         ReasoningForm::Thinking { .. } | ReasoningForm::Budget | ReasoningForm::Adaptive { .. } => "thinking",
         ReasoningForm::ThinkingBudget | ReasoningForm::ThinkingLevel => "generationConfig",
-        ReasoningForm::Switch { member, .. } => member,
+        ReasoningForm::Switch { member, .. } | ReasoningForm::Word { member, .. } => member,
         ReasoningForm::Object | ReasoningForm::Enabled => "reasoning",
         ReasoningForm::TemplateSwitch { .. } => "chat_template_kwargs",
     }
@@ -216,6 +229,12 @@ pub(crate) fn note_other_word(level: ReasoningEffort, word: &str, body: &mut Bod
 fn effort(level: ReasoningEffort, quirks: &Quirks, body: &mut Body) -> Result<(), Error> {
     match word(level, quirks) {
         Some(word) => {
+            let shared = quirks.efforts.iter().filter(|(_, known)| *known == word).count() > 1;
+            if shared && ReasoningEffort::parse(word).is_none() {
+                let message =
+                    format!("{} is sent as {word}: this endpoint thinks or does not", level.as_str());
+                body.warn("reasoning.effort", message)?;
+            }
             note_other_word(level, word, body)?;
             body.member("reasoning_effort", word)
         }
@@ -263,6 +282,7 @@ mod tests {
     const THINKING: ReasoningForm = ReasoningForm::Thinking { effort: true };
     const SWITCH: ReasoningForm =
         ReasoningForm::Switch { member: "enable_thinking", budget: Some("thinking_budget") };
+    const WORD: ReasoningForm = ReasoningForm::Word { member: "prompt_mode", on: "reasoning" };
     const TEMPLATE: ReasoningForm =
         ReasoningForm::TemplateSwitch { name: "enable_thinking", budget: Some("thinking_token_budget") };
 
@@ -340,6 +360,10 @@ mod tests {
                 r#"{"reasoning":{"enabled":true}}"#,
                 &["reasoning.budget_tokens"],
             ),
+            (WORD, on(), r#"{"prompt_mode":"reasoning"}"#, &[]),
+            (WORD, level(Low), r#"{"prompt_mode":"reasoning"}"#, &["reasoning.effort"]),
+            (WORD, budget(9), r#"{"prompt_mode":"reasoning"}"#, &["reasoning.budget_tokens"]),
+            (WORD, off(), "{}", &["reasoning"]),
             (ReasoningForm::None, on(), "{}", &["reasoning"]),
             (ReasoningForm::Effort, ReasoningSetting::default(), "{}", &[]),
         ] {
@@ -361,6 +385,13 @@ mod tests {
             written(&level(Medium), &quirks),
             sent(r#"{"reasoning_effort":"high"}"#, &["reasoning.effort"])
         );
+        let one = Quirks { efforts: &[(Low, "default"), (High, "default")], ..Quirks::NONE };
+        assert_eq!(
+            written(&level(High), &one),
+            sent(r#"{"reasoning_effort":"default"}"#, &["reasoning.effort"])
+        );
+        // Whoever only wants it to think gets a level, and asked for none.
+        assert_eq!(written(&on(), &quirks), sent(r#"{"reasoning_effort":"high"}"#, &[]));
         assert_eq!(written(&level(ReasoningEffort::Max), &quirks), sent("{}", &["reasoning.effort"]));
         assert_eq!(written(&off(), &quirks), sent("{}", &["reasoning.effort"]));
     }

@@ -9,10 +9,15 @@ use super::*;
 use crate::transport::Endpoint;
 
 mod anthropic;
+mod anthropic_protocol;
 mod axes;
+mod bad_input;
 mod fixtures;
+mod gemini_protocol;
 pub(super) mod recorded;
 mod robust;
+mod tables;
+mod tools;
 
 const DIALECT: Dialect = Dialect::OpenAiChat;
 const TARGET: WireTarget<'static> =

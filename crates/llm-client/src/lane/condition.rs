@@ -7,13 +7,25 @@ use llm_types::{Again, Error, ErrorKind, KeyFate, Phase};
 
 use crate::clock::{self, Instant};
 use crate::lane::adaptive::Adaptive;
+use crate::lane::breaker::Ticket;
 use crate::lane::cool_down::{CoolDown, CoolDownRules};
-use crate::lane::guard::Held;
 use crate::lane::keys::Parked;
 use crate::lane::limit_headers::Limits;
 use crate::lane::limiter::Limiter;
 use crate::lane::pace::Pace;
-use crate::lane::{Cost, DeclaredLimits, Refusal, Why};
+use crate::lane::{Cost, DeclaredLimits, LaneId, Refusal, Why};
+
+/// What an admitted call has taken.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    pub(super) lane: LaneId,
+    pub(super) cost: Cost,
+    pub(super) ticket: Ticket,
+    pub(super) admitted: Instant,
+    /// Calls in flight on the lane then, itself included.
+    pub(super) level: u32,
+    pub(super) sent: bool,
+}
 
 /// A lane's own state; the endpoint's lock guards it.
 #[derive(Debug)]

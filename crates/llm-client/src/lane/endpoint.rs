@@ -9,9 +9,8 @@ use tokio::sync::Notify;
 use crate::Settings;
 use crate::clock::Instant;
 use crate::lane::breaker::{Breaker, BreakerRules, BreakerState, Pass};
-use crate::lane::condition::Condition;
+use crate::lane::condition::{Condition, Held};
 use crate::lane::cool_down::CoolDownRules;
-use crate::lane::guard::Held;
 use crate::lane::limiter::Limiter;
 use crate::lane::{AdmitOptions, Cost, DeclaredLimits, KeyId, LaneId, LimitKind, Refusal, RetryBudget, Why};
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use llm_types::{Again, Error, KeyFate, Secret, Usage};
 
 use crate::clock::Instant;
-use crate::lane::breaker::Ticket;
+use crate::lane::condition::Held;
 use crate::lane::endpoint::State;
 use crate::lane::limiter::Limiter;
 use crate::lane::{Cost, Endpoint, KeyLease, LaneId, LimitHold, Limits};
@@ -23,18 +23,6 @@ pub struct LaneGuard {
     /// What it has taken from limits that others charge too.
     shared: Vec<LimitHold>,
     ended: bool,
-}
-
-/// What was taken.
-#[derive(Clone, Copy)]
-pub(super) struct Held {
-    pub(super) lane: LaneId,
-    pub(super) cost: Cost,
-    pub(super) ticket: Ticket,
-    pub(super) admitted: Instant,
-    /// Calls in flight on the lane then, itself included.
-    pub(super) level: u32,
-    pub(super) sent: bool,
 }
 
 impl LaneGuard {

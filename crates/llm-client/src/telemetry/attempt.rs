@@ -4,9 +4,9 @@ use llm_types::{Error, ErrorKind};
 use tracing::Span;
 use tracing::field::Empty;
 
-use super::fields::whole;
+use super::fields::{TARGET, whole};
 use super::handles::{Handles, Operation};
-use super::span::{Outcome, TARGET};
+use super::open::Outcome;
 use super::{Arc, Observer, names};
 
 /// The span and the figure of one attempt, below the call's.

@@ -58,7 +58,7 @@ fn part(part: &Part) -> Value {
             let response: Value = result.content.iter().map(self::part).collect();
             json!({"type": "tool_call_response", "id": result.id, "response": response})
         }
-        Part::Native(native) => native_part(native),
+        Part::Native(native) => native_part(&native.json),
     }
 }
 

@@ -1,13 +1,43 @@
 //! The fields of a call's span: what is known at its start, and room for what its end brings.
 
-use llm_types::{ChatRequest, ReasoningSetting, ResponseFormat};
+use llm_types::{ChatRequest, EmbeddingRequest, ReasoningSetting, ResponseFormat};
 use tracing::Span;
 use tracing::field::Empty;
 
 use super::Who;
+use super::handles::Operation;
 use super::names::{self, Names};
-use super::span::{Asked, TARGET};
 use crate::call::Call;
+
+/// Where filters find the spans of calls and attempts.
+pub(super) const TARGET: &str = "llm_client::call";
+
+/// What a call asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'a> {
+    /// One whole answer.
+    Chat(&'a ChatRequest),
+    /// An answer in pieces.
+    Stream(&'a ChatRequest),
+    /// Vectors.
+    Embeddings(&'a EmbeddingRequest),
+}
+
+impl<'a> Asked<'a> {
+    pub(super) const fn operation(self) -> Operation {
+        match self {
+            Self::Chat(_) | Self::Stream(_) => Operation::Chat,
+            Self::Embeddings(_) => Operation::Embeddings,
+        }
+    }
+
+    pub(super) const fn chat(self) -> Option<&'a ChatRequest> {
+        match self {
+            Self::Chat(request) | Self::Stream(request) => Some(request),
+            Self::Embeddings(_) => None,
+        }
+    }
+}
 
 /// The span of a call, with all it will ever carry: a span's fields are fixed when it is made.
 pub(super) fn open(who: &Who, asked: Asked<'_>, call: &Call, names: Names) -> Span {

@@ -35,6 +35,7 @@ mod fields;
 mod gauges;
 mod handles;
 pub mod names;
+mod open;
 mod span;
 mod stream;
 
@@ -46,13 +47,14 @@ use metrics::{Gauge, SharedString};
 
 #[cfg(feature = "http")]
 pub(crate) use self::attempt::{AttemptSpan, AttemptStart};
+pub use self::fields::Asked;
 pub use self::gauges::record_batch_row;
 #[cfg(feature = "http")]
 pub(crate) use self::gauges::{Connections, LastTold, PoolGauges, StateGauges};
 pub(crate) use self::handles::Operation;
 use self::handles::{Handles, RecorderId};
 pub use self::names::Names;
-pub use self::span::{Asked, CallSpan};
+pub use self::span::CallSpan;
 pub(crate) use self::stream::Watch;
 
 /// How calls are told about.

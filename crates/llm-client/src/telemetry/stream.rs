@@ -7,7 +7,7 @@ use tracing::Span;
 
 use super::content;
 use super::names;
-use super::span::{Open, Outcome};
+use super::open::{Open, Outcome};
 use crate::clock::{self, Instant};
 
 /// Looks on as the events of a stream pass.

@@ -139,7 +139,8 @@ impl Endpoint {
     }
 
     /// The URL of a request: base path, then `path` (which begins with a slash, or is empty), then the base's query and
-    /// `query` (without `?`; empty for none). Parts of the path are percent-coded already.
+    /// `query` (without `?`; empty for none). Parts of the path are percent-coded already. What the base's query sets is
+    /// left as it is, whatever `query` says of it.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] when the path holds `?`, `#`, a `.` or `..` segment, or a character that must be percent-coded.
@@ -152,7 +153,9 @@ impl Endpoint {
             whole.push('/');
         }
         let mut mark = '?';
-        for part in [self.query.as_deref().unwrap_or_default(), query] {
+        let own = self.query.as_deref().unwrap_or_default();
+        let is_new = |part: &&str| own.split('&').all(|known| parameter(known) != parameter(part));
+        for part in std::iter::once(own).chain(query.split('&').filter(is_new)) {
             if part.contains('#') {
                 return Err(wrong("the query of a request holds `#`, which must be percent-coded".into()));
             }
@@ -171,6 +174,11 @@ impl Endpoint {
             .build()
             .map_err(|error| wrong("the URL of a request cannot be built".into()).with_source(error))
     }
+}
+
+/// The name of a query's parameter.
+fn parameter(part: &str) -> &str {
+    part.split('=').next().unwrap_or_default()
 }
 
 impl fmt::Display for Endpoint {
@@ -316,6 +324,14 @@ mod tests {
             azure.join("/x", "alt=sse").unwrap().to_string(),
             "https://h/openai/x?api-version=1&alt=sse"
         );
+        // What the user wrote goes before what a format adds.
+        for (query, whole) in [
+            ("api-version=2", "https://h/openai/x?api-version=1"),
+            ("a=b&api-version=2", "https://h/openai/x?api-version=1&a=b"),
+            ("api=2", "https://h/openai/x?api-version=1&api=2"),
+        ] {
+            assert_eq!(azure.join("/x", query).unwrap().to_string(), whole);
+        }
         assert_eq!(azure.with_path("/v2/").unwrap().to_string(), "https://h/v2");
         assert_eq!((parsed("https://h").port(), parsed("http://h:81").port()), (443, 81));
     }

@@ -6,6 +6,7 @@ use llm_client::dialect::{
     SystemRole, TagPair, ThinkTags, TokenLimit, ToolIds, UsageRule,
 };
 use llm_client::login::GrantAddresses;
+use llm_types::ReasoningEffort::{High, Low, Max, Medium, Minimal, Off, XHigh};
 use llm_types::{Capabilities, ErrorKind};
 
 use super::{COMPATIBLE, HOSTED, LOW_HIGH_MAX, LOW_TO_HIGH, STREAMS};
@@ -244,6 +245,16 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         quirks: Quirks {
             seed_field: "random_seed",
             stream_usage: StreamUsage::Given,
+            // It thinks or it does not.
+            efforts: &[
+                (Off, "none"),
+                (Minimal, "high"),
+                (Low, "high"),
+                (Medium, "high"),
+                (High, "high"),
+                (XHigh, "high"),
+                (Max, "high"),
+            ],
             replay: Replay { when: ReplayWhen::Always, field: ReplayField::ThinkingParts },
             tool_ids: ToolIds::Nine,
             empty_content: EmptyContent::Empty,

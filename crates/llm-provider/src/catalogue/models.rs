@@ -1,7 +1,8 @@
 //! What follows a model's name: who is likely its owner, and how it is spoken to.
 
 use llm_client::dialect::{
-    EmbeddingsForm, Quirks, ReasoningForm, Replay, ReplayField, ReplayWhen, Setting, SystemRole, TokenLimit,
+    EmbeddingsForm, InTotal, Quirks, ReasoningForm, Replay, ReplayField, ReplayWhen, Setting, SystemRole,
+    TokenLimit, UsageRule,
 };
 use llm_types::ReasoningEffort;
 use llm_types::ReasoningEffort::{High, Low, Max, Medium, Minimal, Off, XHigh};
@@ -10,27 +11,121 @@ use crate::families::Family;
 
 /// The first that matches wins.
 pub(crate) const FAMILIES: &[Family] = &[
-    // Open weights: whoever serves them is their owner.
-    Family { names: &["gpt-oss*"], ..Family::PLAIN },
     Family {
-        names: &["o1-mini*"],
+        // Open weights: whoever serves them is their owner.
+        names: &["gpt-oss*"],
+        // Three levels, wherever there is no other switch, and it cannot be kept from thinking.
+        change: Some(|quirks| {
+            if matches!(
+                quirks.reasoning,
+                ReasoningForm::Effort | ReasoningForm::Enabled | ReasoningForm::TemplateSwitch { .. }
+            ) {
+                (quirks.reasoning, quirks.efforts) = (ReasoningForm::Effort, THREE_LEVELS);
+            }
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["o1-mini*", "o1-preview*"],
         owner: Some("openai"),
         change: Some(|quirks| {
-            quirks.token_limit = TokenLimit::MaxCompletionTokens;
+            thinks_at(quirks, &[]);
             // Both roles for instructions are refused.
             quirks.system_role = SystemRole::User;
         }),
         ..Family::PLAIN
     },
     Family {
-        names: &["o1", "o1-*", "o3", "o3-*", "o4-*", "gpt-5*"],
+        names: &["o1", "o1-*", "o3", "o3-*", "o4-*"],
         owner: Some("openai"),
-        // `max_tokens` is refused, wherever it is sent.
+        change: Some(|quirks| thinks_at(quirks, THREE_LEVELS)),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gpt-5-chat*"],
+        owner: Some("openai"),
+        change: Some(|quirks| thinks_at(quirks, &[])),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gpt-5-pro*"],
+        owner: Some("openai"),
+        // One level.
+        change: Some(|quirks| {
+            thinks_at(
+                quirks,
+                &[
+                    (Minimal, "high"),
+                    (Low, "high"),
+                    (Medium, "high"),
+                    (High, "high"),
+                    (XHigh, "high"),
+                    (Max, "high"),
+                ],
+            );
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gpt-5", "gpt-5-*"],
+        owner: Some("openai"),
+        change: Some(|quirks| {
+            thinks_at(
+                quirks,
+                &[
+                    (Minimal, "minimal"),
+                    (Low, "low"),
+                    (Medium, "medium"),
+                    (High, "high"),
+                    (XHigh, "high"),
+                    (Max, "high"),
+                ],
+            );
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gpt-5.1-codex-max*", "gpt-5.2*"],
+        owner: Some("openai"),
+        change: Some(|quirks| {
+            thinks_at(
+                quirks,
+                &[
+                    (Off, "none"),
+                    (Minimal, "low"),
+                    (Low, "low"),
+                    (Medium, "medium"),
+                    (High, "high"),
+                    (XHigh, "xhigh"),
+                    (Max, "xhigh"),
+                ],
+            );
+        }),
+        ..Family::PLAIN
+    },
+    Family {
+        names: &["gpt-5.1*"],
+        owner: Some("openai"),
+        change: Some(|quirks| thinks_at(quirks, super::LOW_TO_HIGH)),
+        ..Family::PLAIN
+    },
+    Family {
+        // Later ones know every level, or say which they do not.
+        names: &["gpt-5*"],
+        owner: Some("openai"),
         change: Some(|quirks| quirks.token_limit = TokenLimit::MaxCompletionTokens),
         ..Family::PLAIN
     },
     Family {
-        names: &["gpt-*", "chatgpt-*", "text-embedding-3-*", "text-embedding-ada-*"],
+        names: &["gpt-3*", "gpt-4*", "chatgpt-*"],
+        owner: Some("openai"),
+        // Elsewhere such a name is often borrowed.
+        at: &["openai", "azure"],
+        // They do not think, and refuse to be asked.
+        change: Some(|quirks| quirks.reasoning = ReasoningForm::None),
+    },
+    Family {
+        names: &["gpt-*", "text-embedding-3-*", "text-embedding-ada-*"],
         owner: Some("openai"),
         ..Family::PLAIN
     },
@@ -127,12 +222,18 @@ pub(crate) const FAMILIES: &[Family] = &[
         ..Family::PLAIN
     },
     Family {
+        // They draw or speak, and think of nothing.
+        names: &["gemini-2.5-*-image*", "gemini-2.5-*-tts*"],
+        owner: Some("gemini"),
+        change: Some(|quirks| gemini(quirks, ReasoningForm::None, &[], None)),
+        ..Family::PLAIN
+    },
+    Family {
         names: &["gemini-2.5-pro*"],
         owner: Some("gemini"),
         // It cannot be kept from thinking.
         change: Some(|quirks| {
-            let budgets = BUDGETS.get(1..).unwrap_or_default();
-            gemini(quirks, ReasoningForm::ThinkingBudget, budgets, Some((128, 32_768)));
+            gemini(quirks, ReasoningForm::ThinkingBudget, MORE_BUDGETS, Some((128, 32_768)));
         }),
         ..Family::PLAIN
     },
@@ -211,7 +312,7 @@ pub(crate) const FAMILIES: &[Family] = &[
         at: &["vertex"],
         change: Some(|quirks| quirks.embeddings_form = EmbeddingsForm::Instances),
     },
-    Family { names: &["gemini-*"], owner: Some("gemini"), ..Family::PLAIN },
+    Family { names: &["gemini-*"], owner: Some("gemini"), change: Some(not_natively), ..Family::PLAIN },
     Family {
         names: &["mistral-small*", "ministral*"],
         owner: Some("mistral"),
@@ -223,13 +324,38 @@ pub(crate) const FAMILIES: &[Family] = &[
         }),
     },
     Family {
+        names: &["magistral-*"],
+        owner: Some("mistral"),
+        at: &["mistral"],
+        change: Some(|quirks| {
+            quirks.reasoning = ReasoningForm::Word { member: "prompt_mode", on: "reasoning" };
+        }),
+    },
+    Family {
         names: &["mistral-*-latest", "codestral-*", "magistral-*", "devstral-*", "pixtral-*"],
         owner: Some("mistral"),
         ..Family::PLAIN
     },
     Family { names: &["grok-*-non-reasoning*"], owner: Some("xai"), ..Family::PLAIN },
     Family {
-        names: &["grok-3-mini*", "grok-4.3*", "grok-4.20-multi-agent*"],
+        names: &["grok-3-mini*"],
+        owner: Some("xai"),
+        at: &["xai"],
+        change: Some(|quirks| {
+            quirks.reasoning = ReasoningForm::Effort;
+            quirks.efforts = &[
+                (Minimal, "low"),
+                (Low, "low"),
+                (Medium, "high"),
+                (High, "high"),
+                (XHigh, "high"),
+                (Max, "high"),
+            ];
+            quirks.lacks = REFUSED_BY_THINKERS;
+        }),
+    },
+    Family {
+        names: &["grok-4.3*", "grok-4.20-multi-agent*"],
         owner: Some("xai"),
         at: &["xai"],
         change: Some(|quirks| {
@@ -315,6 +441,31 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family { names: &["sonar", "sonar-*"], owner: Some("perplexity"), ..Family::PLAIN },
 ];
 
+/// Three levels, and no way to keep the model from thinking.
+const THREE_LEVELS: &[(ReasoningEffort, &str)] =
+    &[(Minimal, "low"), (Low, "low"), (Medium, "medium"), (High, "high"), (XHigh, "high"), (Max, "high")];
+
+/// These levels, where the row asks for them in the words of the models' own house, and its newer limit everywhere:
+/// `max_tokens` is refused, wherever it is sent. No levels: there is nothing to be asked for.
+fn thinks_at(quirks: &mut Quirks, efforts: &'static [(ReasoningEffort, &'static str)]) {
+    quirks.token_limit = TokenLimit::MaxCompletionTokens;
+    if quirks.reasoning == ReasoningForm::Effort {
+        quirks.efforts = efforts;
+        if efforts.is_empty() {
+            quirks.reasoning = ReasoningForm::None;
+        }
+    }
+}
+
+/// In the common format its calls are signed in a member of their own, which has to come back, and its thoughts are counted
+/// in the total alone.
+fn not_natively(quirks: &mut Quirks) {
+    if quirks.reasoning != ReasoningForm::ThinkingLevel {
+        quirks.replay_members = &["extra_content"];
+        quirks.usage = UsageRule { reasoning: InTotal::Remainder, audio: quirks.usage.audio };
+    }
+}
+
 /// What models that think refuse at one vendor.
 const REFUSED_BY_THINKERS: &[Setting] = &[Setting::Stop, Setting::FrequencyPenalty, Setting::PresencePenalty];
 
@@ -352,6 +503,10 @@ const BUDGETS: &[(ReasoningEffort, &str)] = &[
     (Max, "24576"),
 ];
 
+/// The same for one that thinks more, and always.
+const MORE_BUDGETS: &[(ReasoningEffort, &str)] =
+    &[(Minimal, "128"), (Low, "1024"), (Medium, "8192"), (High, "24576"), (XHigh, "32768"), (Max, "32768")];
+
 /// Up to 2.5 a budget of tokens or nothing, and no call has to be signed.
 fn gemini(
     quirks: &mut Quirks,
@@ -359,6 +514,7 @@ fn gemini(
     efforts: &'static [(ReasoningEffort, &'static str)],
     range: Option<(u64, u64)>,
 ) {
+    not_natively(quirks);
     if quirks.reasoning == ReasoningForm::ThinkingLevel {
         quirks.reasoning = reasoning;
         quirks.efforts = efforts;
@@ -369,6 +525,7 @@ fn gemini(
 
 /// From 3 on levels, of which each model has some.
 fn levels(quirks: &mut Quirks, efforts: &'static [(ReasoningEffort, &'static str)]) {
+    not_natively(quirks);
     if quirks.reasoning == ReasoningForm::ThinkingLevel {
         quirks.efforts = efforts;
     }

@@ -8,6 +8,10 @@ use super::*;
 use crate::provider::{ModelConfig, Provider as _};
 
 mod fixtures;
+mod knob;
+mod recorded;
+mod thinking;
+mod words;
 
 #[test]
 fn every_row_can_be_named_and_reached() {
@@ -36,6 +40,9 @@ fn an_address_tells_its_row() {
         ("https://europe-west4-aiplatform.googleapis.com/v1", Some("vertex")),
         ("https://storage.googleapis.com", None),
         ("https://api.deepseek.com", Some("deepseek")),
+        ("https://mine.openai.azure.com/openai/deployments/x?api-version=2024-10-21", Some("azure")),
+        ("https://mine.services.ai.azure.com/openai/v1", Some("azure")),
+        ("https://openai.azure.com", None),
         ("https://openrouter.ai/api/v1", Some("openrouter")),
         ("https://dashscope-intl.aliyuncs.com/compatible-mode/v1", Some("dashscope")),
         ("https://api.moonshot.cn/v1", Some("moonshot")),
@@ -257,7 +264,7 @@ fn a_key_and_a_name_make_a_client() {
             "sk-1",
             None,
             "there is no provider `acme`; there are openai, anthropic, deepseek, gemini, vertex, mistral, xai, groq, cerebras, together, \
-             fireworks, deepinfra, perplexity, dashscope, moonshot, zhipu, zai, volcengine, qianfan, siliconflow, \
+             fireworks, deepinfra, perplexity, azure, huggingface, venice, doubleword, dashscope, moonshot, zhipu, zai, volcengine, qianfan, siliconflow, \
              openrouter, litellm, vllm, sglang, llamacpp, lmstudio, ollama, openai-compatible, mock",
         ),
         ("vllm", "sk-1", None, "name a model: vllm has none for those who name none"),

@@ -2,7 +2,7 @@
 
 use llm_types::{ChatResponse, Error, StreamEvent};
 
-use super::stream::{StreamState, is_there, no_answer};
+use super::stream::{StreamState, holds_answer, is_there, no_answer};
 use super::wire::Message;
 use crate::dialect::{WireTarget, error_body, json, whole};
 
@@ -32,7 +32,7 @@ pub(crate) fn decode_events(
     if message.kind.as_str() == "error" || is_there(message.error) {
         return Err(error_body::failure(&text, target));
     }
-    if message.content.some().is_none() && message.stop_reason.as_str().is_empty() {
+    if !holds_answer(&message) {
         // Gateways have shapes of their own for errors.
         let failure = error_body::parse(&text).filter(|failure| !failure.message.is_empty());
         return Err(

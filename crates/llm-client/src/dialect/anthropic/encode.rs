@@ -21,6 +21,18 @@ mod tests;
 /// Objects that the user's own members are merged into.
 const MERGED: &[&str] = &["thinking", "output_config", "metadata"];
 
+/// The user's own members that are a part of what is counted.
+const OF_PROMPT: &[&str] = &[
+    "system",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "cache_control",
+    "context_management",
+    "mcp_servers",
+];
+
 /// Writes the request for one endpoint. All its attempts send the same bytes.
 ///
 /// # Errors
@@ -31,7 +43,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &WireTarget<'_>, stream: boo
     let mut extra = Cow::Borrowed(&request.extra);
     let head = Head::take(&mut extra)?;
     let mut body = Body::new(request.strict);
-    let conversation = Conversation::build(request, target, &mut body)?;
+    let conversation = Conversation::build(request, target, head.is_older(), &mut body)?;
     let thinking = Thinking::plan(request, stream, quirks, &mut body)?;
     body.member("model", target.model)?;
     body.member("max_tokens", &thinking.max_tokens)?;
@@ -43,7 +55,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &WireTarget<'_>, stream: boo
     thinking.write(&extra, &mut body)?;
     output(request, thinking.effort, &extra, quirks, &mut body)?;
     let thinks = thinking.is_on(extra.get("thinking"));
-    thinking::sampling(request, thinks, head.has_sampling(), quirks, &mut body)?;
+    thinking::sampling(request, thinks, head.is_older(), quirks, &mut body)?;
     settings(request, &extra, quirks, &mut body)?;
     without_stream(&mut extra, &mut body)?;
     body.extra(&extra, MERGED)?;
@@ -60,14 +72,18 @@ pub(crate) fn encode_count(request: &ChatRequest, target: &WireTarget<'_>) -> Re
     let mut extra = Cow::Borrowed(&request.extra);
     let head = Head::take(&mut extra)?;
     let mut body = Body::new(request.strict);
-    let conversation = Conversation::build(request, target, &mut body)?;
+    let conversation = Conversation::build(request, target, head.is_older(), &mut body)?;
     let thinking = Thinking::plan(request, true, target.quirks, &mut body)?;
     body.member("model", target.model)?;
     conversation.write(&mut body)?;
     tools::write(request, target.quirks, &mut body)?;
     thinking.write(&extra, &mut body)?;
     output(request, thinking.effort, &extra, target.quirks, &mut body)?;
-    body.option("cache_control", extra.get("cache_control").as_ref())?;
+    for name in OF_PROMPT.iter().filter(|name| extra.get(name).is_some()) {
+        if !body.has(name) {
+            body.option(name, extra.get(name).as_ref())?;
+        }
+    }
     let mut encoded = Encoded::new(Method::POST, target, "messages/count_tokens", body, false);
     head.write(&mut encoded.headers);
     Ok(encoded)
@@ -130,6 +146,10 @@ fn settings(request: &ChatRequest, extra: &Extra, quirks: &Quirks, body: &mut Bo
     match request.service_tier.as_deref() {
         Some(tier @ ("auto" | "standard_only")) if quirks.has(Setting::ServiceTier) => {
             body.member("service_tier", tier)?;
+        }
+        // Another vendor's word for the same.
+        Some("default" | "standard") if quirks.has(Setting::ServiceTier) => {
+            body.member("service_tier", "standard_only")?;
         }
         Some("auto") | None => {}
         Some(_) => body.warn("service_tier", "it is auto or standard_only here; it was left out")?,

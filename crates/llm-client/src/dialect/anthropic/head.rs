@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue};
-use llm_types::{Error, ErrorKind, Extra};
+use llm_types::{Error, ErrorKind, Extra, Invalid};
 
-use super::{BETA, USUAL_VERSION, VERSION, WITHOUT_SAMPLING};
+use super::{BETA, NEWER_VERSION, USUAL_VERSION, VERSION};
 use crate::dialect::date;
 use crate::dialect::json::{Few, Text};
 use crate::lane::{Limit, Limits};
@@ -26,10 +26,11 @@ impl Head {
     /// [`ErrorKind::InvalidRequest`] for a text that no header can carry.
     pub(super) fn take(extra: &mut Cow<'_, Extra>) -> Result<Self, Error> {
         let mut head = Self::default();
-        if extra.get("anthropic_version").is_some()
-            && let Ok(Some(version)) = extra.to_mut().take_as::<String>("anthropic_version")
-        {
-            head.version = Some(value("anthropic_version", &version)?);
+        if extra.get("anthropic_version").is_some() {
+            let version = extra.to_mut().take_as::<String>("anthropic_version");
+            let wrong = |invalid: Invalid| Error::new(ErrorKind::InvalidRequest, invalid.to_string());
+            head.version =
+                version.map_err(wrong)?.map(|version| value("anthropic_version", &version)).transpose()?;
         }
         if extra.get("anthropic_beta").is_some()
             && let Some(betas) = extra.to_mut().take("anthropic_beta")
@@ -44,9 +45,10 @@ impl Head {
         Ok(head)
     }
 
-    /// Whether temperature and its like are known to the version.
-    pub(super) fn has_sampling(&self) -> bool {
-        self.version.as_ref().is_none_or(|version| version.as_bytes() < WITHOUT_SAMPLING.as_bytes())
+    /// Whether the version is one that knows temperature and its like, documents of the assistant's, and citations of the
+    /// user's.
+    pub(super) fn is_older(&self) -> bool {
+        self.version.as_ref().is_none_or(|version| version.as_bytes() < NEWER_VERSION.as_bytes())
     }
 
     /// Writes the headers.

@@ -11,10 +11,10 @@ use llm_types::{
 };
 use serde_json::value::RawValue;
 
-use crate::dialect::WireTarget;
 use crate::dialect::body::Body;
 use crate::dialect::quirks::SystemRole;
 use crate::dialect::reasoning::raw;
+use crate::dialect::{MADE_BY, WireTarget};
 
 mod write;
 
@@ -38,7 +38,7 @@ struct Sent<'a> {
 }
 
 enum Block<'a> {
-    Text(&'a str, Option<&'a Extra>),
+    Text(&'a str, Option<Cow<'a, Extra>>),
     Image { media: &'a Media, kind: &'a str },
     Document { media: &'a Media, text: Option<String> },
     Thinking(&'a Reasoning),
@@ -49,18 +49,19 @@ enum Block<'a> {
 }
 
 impl<'a> Conversation<'a> {
-    /// Puts the conversation into this dialect's shape.
+    /// Puts the conversation into this dialect's shape, `older` where the format's version is one that took more.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidRequest`] names a part that has no shape here: a prompt without it would be another prompt.
     pub(super) fn build(
         request: &'a ChatRequest,
         target: &WireTarget<'a>,
+        older: bool,
         body: &mut Body,
     ) -> Result<Self, Error> {
         let mut whole = Self::default();
         for (at, message) in request.messages.iter().enumerate() {
-            let blocks = Builder { at, message, target }.blocks(body)?;
+            let blocks = Builder { at, message, target, older }.blocks(body)?;
             if blocks.is_empty() {
                 if message.role != Role::System && message.role != Role::Developer {
                     body.warn(format!("messages[{at}]"), "it says nothing, and was left out")?;
@@ -122,6 +123,7 @@ struct Builder<'a, 't> {
     at: usize,
     message: &'a Message,
     target: &'t WireTarget<'a>,
+    older: bool,
 }
 
 impl<'a> Builder<'a, '_> {
@@ -148,7 +150,8 @@ impl<'a> Builder<'a, '_> {
     /// Says what stands beside the content and has no place.
     fn beside(&self, body: &mut Body) -> Result<(), Error> {
         let name = self.message.name.as_ref().map(|_| "name");
-        let more = self.message.extra.iter().map(|(name, _)| name).filter(|name| *name != "cache_control");
+        let silent = ["cache_control", MADE_BY];
+        let more = self.message.extra.iter().map(|(name, _)| name).filter(|name| !silent.contains(name));
         for name in name.into_iter().chain(more) {
             let about = format!("messages[{}].{name}", self.at);
             body.warn(about, "a message of this format has no place for it; it was left out")?;
@@ -162,17 +165,26 @@ impl<'a> Builder<'a, '_> {
         Ok(Some(match part {
             // An empty text is refused.
             Part::Text { text, .. } | Part::Refusal { text } if text.trim().is_empty() => return Ok(None),
-            Part::Text { text, extra } => Block::Text(text, Some(extra).filter(|extra| !extra.is_empty())),
+            Part::Text { text, extra } => Block::Text(text, self.members(extra, body)?),
             Part::Refusal { text } => Block::Text(text, None),
             // Every block of this format says what it is.
-            Part::Native(raw) if Extra::parse(raw.get()).is_ok_and(|all| all.get("type").is_none()) => {
+            Part::Native(part)
+                if part.is_foreign_to(self.target.origin)
+                    || Extra::parse(part.json.get()).is_ok_and(|all| all.get("type").is_none()) =>
+            {
                 let about = format!("messages[{}].content[{at}]", self.at);
                 body.warn(about, "a part of another vendor's own was left out")?;
                 return Ok(None);
             }
-            Part::Native(raw) => Block::Native(raw),
+            Part::Native(part) => Block::Native(&part.json),
             _ if instructs => return Err(self.wrong(at, "instructions are text in this format")),
+            Part::Image(_) if role == Role::Assistant => {
+                return Err(self.wrong(at, "an assistant message holds no images"));
+            }
             Part::Image(media) => self.image(at, media, body)?,
+            Part::File(_) if role == Role::Assistant && !self.older => {
+                return Err(self.wrong(at, "an assistant message holds no documents in this version"));
+            }
             Part::File(media) => self.document(at, media)?,
             Part::Audio(_) => return Err(self.wrong(at, "this format has no form for a sound")),
             Part::Reasoning(block) => return self.thought(block, body),
@@ -183,6 +195,21 @@ impl<'a> Builder<'a, '_> {
             }
             Part::ToolResult(result) => self.result(result, body)?,
         }))
+    }
+
+    /// The members of a text. Only the assistant's may be cited in newer versions.
+    fn members(&self, extra: &'a Extra, body: &mut Body) -> Result<Option<Cow<'a, Extra>>, Error> {
+        const CITATIONS: &str = "citations";
+        let refused = !self.older
+            && self.message.role != Role::Assistant
+            && extra.get(CITATIONS).is_some_and(|list| list.get() != "[]");
+        let mut extra = Cow::Borrowed(extra);
+        if refused {
+            let about = format!("messages[{}].content.{CITATIONS}", self.at);
+            body.warn(about, "a text of the user's has none in this version; they were left out")?;
+            extra.to_mut().take(CITATIONS);
+        }
+        Ok(Some(extra).filter(|extra| !extra.is_empty()))
     }
 
     fn image(&self, at: usize, media: &'a Media, body: &mut Body) -> Result<Block<'a>, Error> {

@@ -57,5 +57,5 @@ const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
 /// The version that is asked for unless the user asks for another.
 const USUAL_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
-/// The first version that has no settings for sampling any more. Versions are dates, so that they sort.
-const WITHOUT_SAMPLING: &str = "2026-10-21";
+/// The first version that takes less: no settings for sampling any more, for one. Versions are dates, so that they sort.
+const NEWER_VERSION: &str = "2026-10-21";

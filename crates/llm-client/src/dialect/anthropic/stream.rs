@@ -9,7 +9,7 @@ use self::block::{Open, Said};
 use super::usage::Ledger;
 use super::wire::{Block, Delta, Event, Message};
 use crate::dialect::events::{cut, mended, only_reasoning};
-use crate::dialect::json::{self, Raw, Rest};
+use crate::dialect::json::{self, Few, Raw, Rest};
 use crate::dialect::members::Members;
 use crate::dialect::quirks::Quirks;
 use crate::dialect::{WireTarget, error_body};
@@ -147,7 +147,7 @@ impl StreamState {
         let mut scratch = String::new();
         let (message, _) = json::parse::<Message<'_>>(data, &mut scratch)
             .map_err(|error| json::broken("an event of the stream", &error))?;
-        if message.content.some().is_none() && message.stop_reason.as_str().is_empty() {
+        if !holds_answer(&message) {
             let failure = error_body::parse(data).filter(|failure| !failure.message.is_empty());
             return Err(if failure.is_some() { self.failure(data) } else { no_answer() });
         }
@@ -203,10 +203,15 @@ impl StreamState {
         out.push(StreamEvent::Start { id: id.owned(), model: model.owned(), created: None });
         self.ledger.take(usage);
         self.beside(&mut rest, out);
-        let mut repaired = false;
-        for (place, raw) in items(content, &mut repaired).into_iter().enumerate() {
+        let (mut scratch, mut repaired) = (String::new(), false);
+        let text = text_block(content, &mut repaired);
+        let blocks = match &text {
+            Some(block) => std::iter::once(Raw::of(block)).collect(),
+            None => content.read::<Few<Raw<'_>, 1>>(&mut scratch, &mut repaired).unwrap_or_default(),
+        };
+        for (place, raw) in blocks.into_iter().enumerate() {
             let index = u64::try_from(place).ok();
-            self.open_block(index, Raw::of(&raw), out)?;
+            self.open_block(index, raw, out)?;
             self.close_block(index, out);
         }
         if repaired {
@@ -232,12 +237,18 @@ impl StreamState {
         let (Some(json), Some(block)) = (raw.some(), block.filter(|block| block.present)) else {
             return Ok(());
         };
+        // It began before, with the same words.
+        let again = |open: &Open| Some(open.index) == index && open.is_call(block.id.as_str(), &self.said);
+        if self.open.iter().any(again) {
+            return Ok(());
+        }
         // One that was never ended ends where another takes its place.
         if index.is_none() || self.open.iter().any(|open| Some(open.index) == index) {
             self.close_block(index, out);
         }
         let index = index.unwrap_or_else(|| u64::try_from(self.open.len()).unwrap_or(0));
-        let id = block.id.as_str().is_empty().then(|| self.call_id());
+        let needs_id = block.kind.as_str() == "tool_use" && self.said.needs_id(block.id.as_str());
+        let id = needs_id.then(|| self.call_id());
         let open = Open::begin(index, block, json, id, self.origin.as_deref(), &mut self.said, out);
         self.open.push(open);
         if self.open.len() > MOST_OPEN {
@@ -357,15 +368,18 @@ impl StreamState {
     }
 }
 
-/// The blocks of a content, or its text as one of them.
-fn items(content: Raw<'_>, repaired: &mut bool) -> Vec<Box<RawValue>> {
-    if content.json().starts_with('"') {
-        let text = content.to_text(repaired).unwrap_or_default();
-        let block = serde_json::json!({"type": "text", "text": text});
-        return serde_json::value::to_raw_value(&block).into_iter().collect();
+/// The block of a content that is a mere text.
+fn text_block(content: Raw<'_>, repaired: &mut bool) -> Option<Box<RawValue>> {
+    if !content.json().starts_with('"') {
+        return None;
     }
-    let mut scratch = String::new();
-    content.read::<Vec<Box<RawValue>>>(&mut scratch, repaired).unwrap_or_default()
+    let text = content.to_text(repaired).unwrap_or_default();
+    serde_json::value::to_raw_value(&serde_json::json!({"type": "text", "text": text})).ok()
+}
+
+/// Whether it is an answer: one has content, be it none, or says why it stopped.
+pub(super) fn holds_answer(message: &Message<'_>) -> bool {
+    message.content.json().starts_with(['[', '"']) || !message.stop_reason.as_str().is_empty()
 }
 
 /// Whether a member says anything.

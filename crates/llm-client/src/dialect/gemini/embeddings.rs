@@ -1,13 +1,16 @@
 //! Embeddings: one text, or many at once.
 
 use http::{Method, StatusCode};
-use llm_types::{EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, Extra, Totals, Usage, UsageSource};
+use llm_types::{
+    EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, Extra, Totals, Usage, UsageSource, Warning,
+};
 use serde::Serialize;
 
 use super::{errors, path, resource};
 use crate::dialect::body::Body;
 use crate::dialect::json::{self, Few, Raw, wire};
 use crate::dialect::quirks::EmbeddingsForm;
+use crate::dialect::reasoning::raw;
 use crate::dialect::{Encoded, WireTarget};
 
 wire! {
@@ -34,6 +37,7 @@ wire! {
     /// What was read for one vector.
     struct Statistics {
         tokens: Raw<'a> = "token_count",
+        truncated: Raw<'a> = "truncated",
     }
 
     /// What was read for all.
@@ -64,6 +68,11 @@ struct Wanted<'a> {
     #[serde(flatten, serialize_with = "members")]
     extra: &'a Extra,
 }
+
+/// What is said of one text in the older form, under the two names that a user may know it by; everything else is said of
+/// all texts.
+const OF_INSTANCE: &[(&str, &str)] =
+    &[("taskType", "task_type"), ("task_type", "task_type"), ("title", "title")];
 
 /// The user's own members, beside ours.
 fn members<S: serde::Serializer>(extra: &&Extra, serializer: S) -> Result<S::Ok, S::Error> {
@@ -101,30 +110,23 @@ pub(crate) fn encode_embeddings(
     };
     let action = match target.quirks.embeddings_form {
         EmbeddingsForm::Instances => {
-            let instances: Vec<Instance<'_>> =
-                request.input.iter().map(|content| Instance { content, extra: &request.extra }).collect();
-            body.member("instances", &instances)?;
-            if let Some(dimensions) = request.dimensions {
-                let mut parameters = Extra::new();
-                let set = parameters.set("outputDimensionality", &dimensions);
-                set.map_err(|e| Error::new(ErrorKind::Internal, "a number is not JSON").with_source(e))?;
-                body.member("parameters", &parameters)?;
+            let (mut extra, mut parameters) = (Extra::new(), request.extra.clone());
+            for (theirs, name) in OF_INSTANCE {
+                parameters.take(theirs).into_iter().for_each(|value| extra.insert(*name, value));
             }
+            let extra = &extra;
+            let instances: Vec<Instance<'_>> =
+                request.input.iter().map(|content| Instance { content, extra }).collect();
+            body.member("instances", &instances)?;
+            write_settings("parameters", parameters, request.dimensions, &mut body)?;
             "predict"
         }
         EmbeddingsForm::Config => {
             if request.input.len() > 1 {
                 return wrong("input: this model embeds one text at a time".to_owned());
             }
-            let mut config = request.extra.clone();
-            if let Some(dimensions) = request.dimensions {
-                let set = config.set("outputDimensionality", &dimensions);
-                set.map_err(|e| Error::new(ErrorKind::Internal, "a number is not JSON").with_source(e))?;
-            }
             body.member("content", &Content { parts: [Text { text: first }] })?;
-            if !config.is_empty() {
-                body.member("embedContentConfig", &config)?;
-            }
+            write_settings("embedContentConfig", request.extra.clone(), request.dimensions, &mut body)?;
             "embedContent"
         }
         EmbeddingsForm::Contents if request.input.len() == 1 => {
@@ -147,6 +149,19 @@ pub(crate) fn encode_embeddings(
     Ok(Encoded::at(Method::POST, path(target.model, action), None, body, false))
 }
 
+/// Writes the user's own members and the length of the vectors as one object, where there are any.
+fn write_settings(
+    name: &str,
+    mut settings: Extra,
+    dimensions: Option<u32>,
+    body: &mut Body,
+) -> Result<(), Error> {
+    if let Some(dimensions) = dimensions {
+        settings.insert("outputDimensionality", raw(&dimensions)?);
+    }
+    if settings.is_empty() { Ok(()) } else { body.member(name, &settings) }
+}
+
 /// Reads the vectors of `count` texts, in their order.
 pub(crate) fn decode_embeddings(
     body: &[u8],
@@ -167,6 +182,7 @@ pub(crate) fn decode_embeddings(
     let mut vectors = Vec::with_capacity(count.min(1 << 16));
     let mut read: Option<u64> = list.usage.prompt.count();
     let counted = read.is_some();
+    let mut warnings = Vec::new();
     for (place, vector) in given.enumerate() {
         let values = vector.values.some().ok_or_else(|| wrong(format!("embedding {place} is missing")))?;
         let values = serde_json::from_str(values.get())
@@ -175,13 +191,19 @@ pub(crate) fn decode_embeddings(
         if let Some(tokens) = vector.statistics.tokens.count().filter(|_| !counted) {
             read = Some(read.unwrap_or_default().saturating_add(tokens));
         }
+        if vector.statistics.truncated.json() == "true" {
+            warnings.push(Warning::new(
+                format!("input[{place}]"),
+                "it was too long; only its beginning was read",
+            ));
+        }
     }
     if vectors.len() != count {
         return Err(wrong(format!("{} embeddings came for {count} texts", vectors.len())));
     }
     let usage =
         read.map(|input| Usage::from_totals(Totals { input, ..Totals::default() }, UsageSource::Reported));
-    Ok(EmbeddingResponse { vectors, usage, ..EmbeddingResponse::default() })
+    Ok(EmbeddingResponse { vectors, usage, warnings, ..EmbeddingResponse::default() })
 }
 
 #[cfg(test)]
@@ -204,6 +226,9 @@ mod tests {
         let extra = Extra::parse(r#"{"taskType":"CLUSTERING"}"#).unwrap();
         let one = EmbeddingRequest { dimensions: Some(8), extra, ..EmbeddingRequest::new(["a"]) };
         let two = EmbeddingRequest { input: vec!["a".into(), "b".into()], ..one.clone() };
+        let extra =
+            Extra::parse(r#"{"taskType":"RETRIEVAL_DOCUMENT","title":"t","autoTruncate":true}"#).unwrap();
+        let all = EmbeddingRequest { extra, ..EmbeddingRequest::new(["a"]) };
         for (request, form, sent) in [
             (
                 &one,
@@ -224,7 +249,22 @@ mod tests {
             (
                 &two,
                 Instances,
-                r#"/models/embed-x:predict {"instances":[{"content":"a","taskType":"CLUSTERING"},{"content":"b","taskType":"CLUSTERING"}],"parameters":{"outputDimensionality":8}}"#,
+                r#"/models/embed-x:predict {"instances":[{"content":"a","task_type":"CLUSTERING"},{"content":"b","task_type":"CLUSTERING"}],"parameters":{"outputDimensionality":8}}"#,
+            ),
+            (
+                &all,
+                Instances,
+                r#"/models/embed-x:predict {"instances":[{"content":"a","task_type":"RETRIEVAL_DOCUMENT","title":"t"}],"parameters":{"autoTruncate":true}}"#,
+            ),
+            (
+                &all,
+                Config,
+                r#"/models/embed-x:embedContent {"content":{"parts":[{"text":"a"}]},"embedContentConfig":{"taskType":"RETRIEVAL_DOCUMENT","title":"t","autoTruncate":true}}"#,
+            ),
+            (
+                &EmbeddingRequest::new(["a"]),
+                Instances,
+                r#"/models/embed-x:predict {"instances":[{"content":"a"}]}"#,
             ),
             (&EmbeddingRequest::default(), Contents, "input: there is no text to embed"),
             (&EmbeddingRequest::new(["a", ""]), Contents, "input[1]: an empty text has no embedding"),
@@ -249,6 +289,8 @@ mod tests {
             assert_eq!(response.vectors, [[0.5, -1.0]], "{body}");
             assert_eq!(response.usage.map(|usage| usage.input_total()), tokens, "{body}");
         }
+        let cut = r#"{"predictions":[{"embeddings":{"values":[1],"statistics":{"truncated":true}}}]}"#;
+        assert_eq!(read(cut, 1).unwrap().warnings[0].about, "input[0]");
         let two = read(r#"{"embeddings":[{"values":[1]},{"values":[2]}]}"#, 2).unwrap();
         assert_eq!(two.vectors, [[1.0], [2.0]]);
         for (body, message) in [

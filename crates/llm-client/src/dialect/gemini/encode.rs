@@ -14,6 +14,9 @@ use crate::dialect::{Encoded, WireTarget};
 #[cfg(test)]
 mod tests;
 
+/// The user's own member for a prompt that lies in the cache: what is counted begins with it.
+const CACHED: &str = "cachedContent";
+
 /// The most texts that end an answer.
 const MOST_STOPS: usize = 5;
 
@@ -48,6 +51,7 @@ pub(crate) fn encode_count(request: &ChatRequest, target: &WireTarget<'_>) -> Re
             inner.member("model", &resource(target.model))?;
             content(request, target, true, &mut inner)?;
             generation(request, target.quirks, &mut inner)?;
+            inner.option(CACHED, request.extra.get(CACHED).as_ref())?;
             let (bytes, warnings) = inner.finish();
             for warning in warnings {
                 body.warn(warning.about, warning.message)?;
@@ -201,10 +205,15 @@ fn beside(request: &ChatRequest, quirks: &Quirks, body: &mut Body) -> Result<(),
             lacking(setting, body)?;
         }
     }
-    if let Some(tier) = &request.service_tier
+    // Whoever leaves the tier to the vendor gets the vendor's.
+    if let Some(tier) = request.service_tier.as_deref().filter(|tier| *tier != "auto")
         && has(Setting::ServiceTier, quirks, body)?
     {
-        body.member("serviceTier", if tier == "default" { "standard" } else { tier.as_str() })?;
+        match tier {
+            "default" | "standard" | "standard_only" => body.member("serviceTier", "standard")?,
+            "flex" | "priority" => body.member("serviceTier", tier)?,
+            _ => body.warn("service_tier", "it is standard, flex or priority here; it was left out")?,
+        }
     }
     if let Some(labels) = &request.metadata
         && has(Setting::Metadata, quirks, body)?

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use llm_types::{
-    ChatRequest, Error, ErrorKind, Extra, Media, MediaSource, Message, Part, Reasoning, Role, ToolCall,
-    ToolResult,
+    ChatRequest, Error, ErrorKind, Extra, Media, MediaSource, Message, NativePart, Part, Reasoning, Role,
+    ToolCall, ToolResult,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -129,7 +129,7 @@ impl<'a> Builder<'a, '_> {
         for (at, part) in message.parts.iter().enumerate() {
             match part {
                 Part::Text { text, .. } => self.system.push(SentPart::text(text)),
-                Part::Native(raw) if is_own(raw) => self.system.push(SentPart::Native(raw)),
+                Part::Native(part) if self.takes(part) => self.system.push(SentPart::Native(&part.json)),
                 _ => return Err(self.wrong(at, "instructions are text in this format")),
             }
         }
@@ -217,9 +217,8 @@ impl<'a> Builder<'a, '_> {
         for (at, part) in message.parts.iter().enumerate() {
             match part {
                 Part::Text { text, extra } => {
-                    self.note_beside(extra, body)?;
                     if !text.is_empty() {
-                        parts.push(SentPart::text(text));
+                        parts.push(self.text(text, extra, body)?);
                     }
                 }
                 Part::Refusal { text } => parts.push(SentPart::text(text)),
@@ -232,7 +231,7 @@ impl<'a> Builder<'a, '_> {
                 Part::ToolResult(_) => {
                     return Err(self.wrong(at, "a result of a tool call is not the assistant's"));
                 }
-                Part::Native(raw) if !is_own(raw) => {
+                Part::Native(part) if !self.takes(part) => {
                     self.warn("", "a part that only another vendor can read was left out", body)?;
                 }
                 part => parts.push(self.part(at, part, body)?),
@@ -255,6 +254,13 @@ impl<'a> Builder<'a, '_> {
         origin.is_some() && same && block.format.as_deref().is_none_or(|model| model == self.target.model)
     }
 
+    /// Whether a native part is one of this format, and nobody else's.
+    fn takes(&self, part: &NativePart) -> bool {
+        let signed_here =
+            part.origin.is_some() && part.origin == signer(self.target.origin, self.target.model);
+        (signed_here || !part.is_foreign_to(self.target.origin)) && is_own(&part.json)
+    }
+
     /// Puts a thought, or a signature, where it stood.
     fn reasoning(
         &self,
@@ -264,19 +270,19 @@ impl<'a> Builder<'a, '_> {
     ) -> Result<(), Error> {
         let Some(signature) = block.encrypted.as_deref() else {
             let signature = block.signature.as_deref().map(Signature::Own);
-            parts.push(SentPart::Text { text: &block.text, thought: true, signature });
+            parts.push(SentPart::said(&block.text, true, signature));
             return Ok(());
         };
         let signature = Some(Signature::Own(signature));
         let length = block.extra.get(LENGTH).and_then(|raw| raw.get().parse::<usize>().ok());
         let Some(length) = length else {
             let thought = block.extra.get(THOUGHT).is_some();
-            parts.push(SentPart::Text { text: "", thought, signature });
+            parts.push(SentPart::said("", thought, signature));
             return Ok(());
         };
         // It covers the end of the text before it, which may have come in several parts.
         let covered = match parts.last() {
-            Some(SentPart::Text { text, thought: false, signature: None }) => {
+            Some(SentPart::Text { text, thought: false, signature: None, beside }) if beside.is_empty() => {
                 text.len().checked_sub(length).and_then(|at| text.split_at_checked(at))
             }
             _ => None,
@@ -288,7 +294,7 @@ impl<'a> Builder<'a, '_> {
         if !head.is_empty() {
             parts.push(SentPart::text(head));
         }
-        parts.push(SentPart::Text { text: tail, thought: false, signature });
+        parts.push(SentPart::said(tail, false, signature));
         Ok(())
     }
 
@@ -323,13 +329,10 @@ impl<'a> Builder<'a, '_> {
 
     fn part(&self, at: usize, part: &'a Part, body: &mut Body) -> Result<SentPart<'a>, Error> {
         Ok(match part {
-            Part::Text { text, extra } => {
-                self.note_beside(extra, body)?;
-                SentPart::text(text)
-            }
+            Part::Text { text, extra } => self.text(text, extra, body)?,
             Part::Refusal { text } => SentPart::text(text),
             Part::Image(media) | Part::Audio(media) | Part::File(media) => self.media(at, media, body)?,
-            Part::Native(raw) if is_own(raw) => SentPart::Native(raw),
+            Part::Native(part) if self.takes(part) => SentPart::Native(&part.json),
             Part::Native(_) => return Err(self.wrong(at, "this part has no form here")),
             Part::Reasoning(_) | Part::ToolCall(_) | Part::ToolResult(_) => {
                 return Err(self.wrong(at, "this part has a place of its own"));
@@ -337,17 +340,22 @@ impl<'a> Builder<'a, '_> {
         })
     }
 
-    /// Says which members of a part have no place here.
-    fn note_beside(&self, extra: &Extra, body: &mut Body) -> Result<(), Error> {
-        for (name, _) in extra.iter().filter(|(name, _)| !BESIDE.contains(name)) {
+    fn text(&self, text: &'a str, extra: &'a Extra, body: &mut Body) -> Result<SentPart<'a>, Error> {
+        Ok(SentPart::Text { text, thought: false, signature: None, beside: self.beside(extra, body)? })
+    }
+
+    /// The members of a part that have a place here; of the others it says that they have none.
+    fn beside(&self, extra: &'a Extra, body: &mut Body) -> Result<Vec<(&'a str, &'a RawValue)>, Error> {
+        let (beside, other): (Vec<_>, Vec<_>) = extra.iter().partition(|(name, _)| BESIDE.contains(name));
+        for (name, _) in other {
             let place = format!(".content.{name}");
             self.warn(&place, "this format has no word for it; it was left out", body)?;
         }
-        Ok(())
+        Ok(beside)
     }
 
     fn media(&self, at: usize, media: &'a Media, body: &mut Body) -> Result<SentPart<'a>, Error> {
-        self.note_beside(&media.extra, body)?;
+        let beside = self.beside(&media.extra, body)?;
         if media.name.is_some() {
             let place = format!(".content[{at}].name");
             self.warn(&place, "this format has no word for it; it was left out", body)?;
@@ -363,7 +371,6 @@ impl<'a> Builder<'a, '_> {
                 None
             }
         };
-        let beside = media.extra.iter().filter(|(name, _)| BESIDE.contains(name)).collect();
         Ok(match &media.source {
             MediaSource::Base64 { media_type: given, data } => {
                 let Some(kind) = media_type(given, data) else {

@@ -125,6 +125,10 @@ impl StreamState {
     /// Takes a body, or the rest of one, that is JSON where events were expected.
     fn bare(&mut self, data: &str, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         let began = self.started;
+        if whole::is_stream(data) {
+            // Events under a head that speaks of JSON.
+            return whole::frames(data.as_bytes(), |frame| self.step(frame, out));
+        }
         if !data.starts_with(['{', '[']) {
             return Err(whole::not_json(data));
         }
@@ -168,7 +172,7 @@ impl StreamState {
             out.push(StreamEvent::Start { id: self.id.clone(), model: model.take_owned(), created });
         }
         let refused = candidates.is_empty();
-        for (place, candidate) in candidates.iter_mut().enumerate() {
+        for (place, candidate) in candidates.iter_mut().enumerate().filter(|(_, it)| it.present) {
             self.candidate(place, candidate, out)?;
         }
         for (name, raw) in rest.drain() {

@@ -135,8 +135,8 @@ fn every_fixture_says_what_it_says() {
     id Some("resp-1") model Some("gemini-x-001") extra ["usageMetadata"]
     "#);
     assert_snapshot!(read("stop-in-the-middle-stream.sse"), @r#"
-    Native(RawValue({"executableCode":{"language":"PYTHON","code":"print(6 * 7)\n"}}))
-    Native(RawValue({"codeExecutionResult":{"outcome":"OUTCOME_OK","output":"42\n"}}))
+    Native(NativePart { json: RawValue({"executableCode":{"language":"PYTHON","code":"print(6 * 7)\n"}}), origin: Some("us") })
+    Native(NativePart { json: RawValue({"codeExecutionResult":{"outcome":"OUTCOME_OK","output":"42\n"}}), origin: Some("us") })
     text "It is 42."
     finish Some(Stop) native Some("STOP")
     beside {"groundingMetadata": "{\"webSearchQueries\":[\"x\"],\"groundingChunks\":[]}"}

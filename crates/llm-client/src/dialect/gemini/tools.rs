@@ -14,7 +14,7 @@ const BESIDE: &[&str] = &["behavior", "response", "responseJsonSchema"];
 pub(super) fn write(request: &ChatRequest, choice: bool, body: &mut Body) -> Result<(), Error> {
     let mut functions = Vec::new();
     let mut natives: Vec<&RawValue> = Vec::new();
-    let mut strict = false;
+    let (mut strict, mut declared) = (false, false);
     for (at, tool) in request.tools.iter().enumerate() {
         match tool {
             Tool::Function(function) => {
@@ -26,15 +26,17 @@ pub(super) fn write(request: &ChatRequest, choice: bool, body: &mut Body) -> Res
                 functions.push(Declaration(function));
             }
             // Its own tools are told by their members, others by a type.
-            Tool::Native(raw) if Extra::parse(raw.get()).is_ok_and(|tool| tool.get("type").is_none()) => {
-                natives.push(raw);
-            }
-            Tool::Native(_) => {
+            Tool::Native(raw) => {
+                if let Some(own) = Extra::parse(raw.get()).ok().filter(|tool| tool.get("type").is_none()) {
+                    declared |= own.get("functionDeclarations").is_some();
+                    natives.push(raw);
+                    continue;
+                }
                 body.warn(format!("tools[{at}]"), "this format has no tool of this type; it was left out")?;
             }
         }
     }
-    let has_functions = !functions.is_empty();
+    let has_functions = declared || !functions.is_empty();
     if has_functions || !natives.is_empty() {
         body.member("tools", &Tools { functions, natives })?;
     }

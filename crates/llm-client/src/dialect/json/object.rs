@@ -132,6 +132,14 @@ impl<T, const N: usize> Few<T, N> {
     }
 }
 
+impl<T, const N: usize> FromIterator<T> for Few<T, N> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let mut few = Self::default();
+        items.into_iter().for_each(|item| few.push(item));
+        few
+    }
+}
+
 impl<T, const N: usize> IntoIterator for Few<T, N> {
     type Item = T;
     type IntoIter =

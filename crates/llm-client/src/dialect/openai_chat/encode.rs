@@ -137,7 +137,8 @@ fn logprobs(request: &ChatRequest, quirks: &Quirks, body: &mut Body) -> Result<(
             _ => Ok(()),
         },
         LogprobsForm::Flag => {
-            body.option("logprobs", request.logprobs.as_ref())?;
+            // The second is refused without the first.
+            body.option("logprobs", wanted.as_ref())?;
             body.option("top_logprobs", request.top_logprobs.as_ref())
         }
         // The likeliest token alone is what a flag would give.

@@ -8,13 +8,13 @@ use llm_types::{
 };
 use serde_json::value::RawValue;
 
-use crate::dialect::WireTarget;
 use crate::dialect::body::Body;
 use crate::dialect::ids::short_id;
 use crate::dialect::quirks::{
     BodyMember, EmptyContent, FileUrl, ImageUrl, Quirks, RefusalForm, ReplayField, ReplayWhen, Setting,
     SystemRole, ToolIds, Turns,
 };
+use crate::dialect::{MADE_BY, WireTarget};
 
 mod turns;
 mod write;
@@ -125,6 +125,12 @@ impl<'a> Builder<'a, '_> {
     fn build(&self, body: &mut Body, sent: &mut Vec<Sent<'a>>) -> Result<(), Error> {
         let message = self.message;
         let mut extra = Some(&message.extra).filter(|extra| !extra.is_empty());
+        if message.role == Role::Assistant && self.has_foreign_members() {
+            let about = format!("messages[{}]", self.at);
+            body.warn(about, "members that only another vendor can read were left out")?;
+            extra = None;
+        }
+        self.note_foreign(&message.parts, body)?;
         for part in &message.parts {
             if let Part::ToolResult(result) = part {
                 let extra = if message.role == Role::Tool { extra.take() } else { None };
@@ -183,7 +189,9 @@ impl<'a> Builder<'a, '_> {
         extra: Option<&'a Extra>,
         body: &mut Body,
     ) -> Result<Sent<'a>, Error> {
-        if result.is_error {
+        // A text that begins with the word says so itself.
+        let says_so = |text: &str| text.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("error"));
+        if result.is_error && !result.content.first().and_then(Part::as_text).is_some_and(says_so) {
             let about = format!("messages[{}].is_error", self.at);
             body.warn(about, "this format has no mark for a failed tool; its result was sent without")?;
         }
@@ -194,9 +202,27 @@ impl<'a> Builder<'a, '_> {
             );
         }
         let name = if self.quirks.tool_result_name { result.name.as_deref() } else { None };
+        self.note_foreign(&result.content, body)?;
         let content = self.content(&result.content, false, false)?;
         let call_id = Some(self.id(&result.id));
         Ok(Sent { role: "tool", name, call_id, content, thoughts: Thoughts::None, calls: Vec::new(), extra })
+    }
+
+    /// Whether somebody else made the members that stand beside the content.
+    fn has_foreign_members(&self) -> bool {
+        let made_by = self.message.extra.get(MADE_BY).map(|raw| serde_json::from_str::<String>(raw.get()));
+        matches!((made_by, self.target.origin), (Some(Ok(theirs)), Some(ours)) if theirs != ours)
+    }
+
+    /// Says which parts of another vendor's own stay behind.
+    fn note_foreign(&self, parts: &[Part], body: &mut Body) -> Result<(), Error> {
+        for (at, part) in parts.iter().enumerate() {
+            if matches!(part, Part::Native(part) if part.is_foreign_to(self.target.origin)) {
+                let about = format!("messages[{}].content[{at}]", self.at);
+                body.warn(about, "a part of another vendor's own was left out")?;
+            }
+        }
+        Ok(())
     }
 
     /// The id as the vendor wants it; the same for a call and its result.
@@ -219,13 +245,14 @@ impl<'a> Builder<'a, '_> {
                     }
                 }
                 Part::Reasoning(_) => {}
+                Part::Native(part) if part.is_foreign_to(self.target.origin) => {}
                 part => sent.push(self.part(at, part)?),
             }
         }
         Ok(match sent.as_slice() {
             [] if has_calls && self.quirks.empty_content == EmptyContent::Null => Content::Null,
             // A sound that is referred to is the content.
-            [] if self.message.extra.get("audio").is_some() => Content::Null,
+            [] if self.message.extra.get("audio").is_some() && !self.has_foreign_members() => Content::Null,
             [] => Content::Text(""),
             [SentPart::Text(text, None)] => Content::Text(text),
             _ => Content::Parts(sent),
@@ -268,7 +295,7 @@ impl<'a> Builder<'a, '_> {
                 (MediaSource::Url(url), FileUrl::DocumentUrl) => SentPart::DocumentUrl { url, media },
                 _ => SentPart::File(media),
             },
-            Part::Native(raw) => SentPart::Native(raw),
+            Part::Native(part) => SentPart::Native(&part.json),
             Part::Reasoning(_) | Part::ToolCall(_) | Part::ToolResult(_) => {
                 return Err(self.wrong(at, "this part has a place of its own"));
             }

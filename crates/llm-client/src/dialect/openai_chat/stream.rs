@@ -93,12 +93,14 @@ impl StreamState {
         let repaired = match json::parse_into(&mut answer, data, &mut scratch) {
             Ok(repaired) => repaired,
             Err(_) if frame.at_end && !frame.bare => return self.cut_event(out),
+            // A sign of life under a name of the server's own.
+            Err(_) if is_aside(frame) => return Ok(()),
             Err(error) => return Err(json::broken("an event of the stream", &error)),
         };
         if frame.repaired || repaired {
             self.note_repair(out);
         }
-        if data == "null" {
+        if data == "null" || (!answer.present && is_aside(frame)) {
             return Ok(());
         }
         let failed = frame.event == "error" || tells_error(&answer) || !answer.present;
@@ -123,7 +125,7 @@ impl StreamState {
         }
         self.start(out);
         for choice in std::mem::take(&mut self.choices) {
-            choice.close(&self.head, out);
+            choice.close(&self.head, self.origin.as_deref(), out);
         }
         self.usage.finish("usage", out);
         out.push(StreamEvent::End);
@@ -168,7 +170,7 @@ impl StreamState {
         let mut usage = usage.some().map(Cow::Borrowed);
         for (place, choice) in choices.iter_mut().filter(|choice| choice.present).enumerate() {
             usage = usage.or(choice.usage.some().map(Cow::Borrowed));
-            if let Some(error) = choice.error.some() {
+            if let Some(error) = choice.error.some().filter(|error| says_error(error)) {
                 result = Err(self.failure(error.get()));
             }
             self.choice(place, choice, whole, out)?;
@@ -177,7 +179,7 @@ impl StreamState {
             if name.starts_with("x_")
                 && let Ok(mut members) = Extra::parse(raw.get())
             {
-                if let Some(error) = members.get("error").filter(|error| error.get() != "null") {
+                if let Some(error) = members.get("error").filter(|error| says_error(error)) {
                     result = Err(self.failure(error.get()));
                 }
                 usage = usage.or_else(|| members.take("usage").map(Cow::Owned));
@@ -296,15 +298,25 @@ impl Head {
     }
 }
 
+/// Whether a frame is neither a chunk nor an error, by its name and by what it holds.
+fn is_aside(frame: SseFrame<'_>) -> bool {
+    let is_text = !frame.data.trim_start().starts_with(['{', '[']);
+    is_text && !frame.bare && !matches!(frame.event, "message" | "data" | "error")
+}
+
 /// Whether the answer is, or holds, an error.
 pub(super) fn tells_error(answer: &Answer<'_>) -> bool {
-    let is_there =
-        |raw: Raw<'_>| raw.some().is_some_and(|raw| !matches!(raw.get(), "\"\"" | "{}" | "false" | "[]"));
+    let is_there = |raw: Raw<'_>| raw.some().is_some_and(says_error);
     is_there(answer.error)
         || answer.object.as_str() == "error"
         || (answer.choices.is_empty()
             && answer.usage.some().is_none()
             && [answer.message, answer.detail, answer.errors].into_iter().any(is_there))
+}
+
+/// Whether a member for errors holds one, and is not just there.
+fn says_error(raw: &RawValue) -> bool {
+    !matches!(raw.get(), "null" | "\"\"" | "{}" | "false" | "[]" | "0")
 }
 
 /// The error of a body that is JSON and holds no answer.

@@ -41,6 +41,13 @@ pub enum ReasoningForm {
         /// The member that limits the tokens to think with.
         budget: Option<&'static str>,
     },
+    /// A member with one word, for models that think in any case.
+    Word {
+        /// `prompt_mode` …
+        member: &'static str,
+        /// The word.
+        on: &'static str,
+    },
     /// `reasoning: {"effort": …, "max_tokens": …, "enabled": …}`.
     Object,
     /// `reasoning: {"enabled": true | false}`, levels as `reasoning_effort` beside it.

@@ -103,9 +103,9 @@ fn what_each_of_them_says() {
     id Some("msg_f1") model Some("sea-1") extra []
     "#);
     assert_snapshot!(read("server-tools-stream.sse"), @r#"
-    Native(RawValue({"type":"server_tool_use","id":"srvtoolu_1","name":"code","input":{"code": "1+1"}}))
-    Native(RawValue({"type":"code_execution_tool_result","tool_use_id":"srvtoolu_1","content":{"type":"code_execution_result","stdout":"2\n","return_code":0}}))
-    Native(RawValue({"type":"compaction","content":"Sums were made."}))
+    Native(NativePart { json: RawValue({"type":"server_tool_use","id":"srvtoolu_1","name":"code","input":{"code": "1+1"}}), origin: Some("us") })
+    Native(NativePart { json: RawValue({"type":"code_execution_tool_result","tool_use_id":"srvtoolu_1","content":{"type":"code_execution_result","stdout":"2\n","return_code":0}}), origin: Some("us") })
+    Native(NativePart { json: RawValue({"type":"compaction","content":"Sums were made."}), origin: Some("us") })
     text "It is 2."
     finish Some(Other) native Some("pause_turn")
     usage 90 in (cached None), 12 out (reasoning None), Reported
@@ -205,7 +205,7 @@ fn an_answer_goes_to_another_format_without_what_that_refuses() {
     let encoded = super::DIALECT.encode_chat(&request, &super::TARGET, false).unwrap();
     assert_snapshot!(String::from_utf8_lossy(&encoded.body), @r#"{"model":"some-model","messages":[{"role":"assistant","content":[{"type":"text","text":"The book says "},{"type":"text","text":"tides rise"},{"type":"text","text":", and so on."}]}]}"#);
     let foreign = RawValue::from_string(r#"{"executableCode":{"code":"1"}}"#.to_owned()).unwrap();
-    let parts = vec![Part::text("a"), Part::Native(foreign)];
+    let parts = vec![Part::text("a"), Part::native(foreign)];
     let request = ChatRequest::new(vec![Message::new(llm_types::Role::Assistant, parts)]);
     let encoded = DIALECT.encode_chat(&request, &TARGET, false).unwrap();
     assert!(!String::from_utf8_lossy(&encoded.body).contains("executable"));

@@ -1,14 +1,16 @@
 //! Every row against its fixture: what it sends, what it reads, and what it makes of errors.
 //!
 //! A fixture is `llm-client/tests/data/vendors/ROW.json`: a model's name on the wire, `sends` (a request, and the members of the
-//! body it becomes, or why it is refused), `answers` (a body or the lines of a stream, and what they say), `errors` (a
-//! status and a body, and their kind).
+//! body it becomes, or why it is refused; `path` for where it goes from `base_url`), `answers` (a body or the lines of a
+//! stream, and what they say; `kept` for members beside it, `returns` for the message in the next request), `errors` (a
+//! status and a body, and their kind). Any entry may name another `model`.
 
 use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, StatusCode};
 use llm_client::dialect::{Hints, WireTarget};
 use llm_client::framing::SseDecoder;
+use llm_client::transport::Endpoint;
 use llm_types::{ChatRequest, ChatResponse, Collector, Error, ReasoningEffort, ReasoningSetting};
 use serde_json::Value;
 
@@ -21,8 +23,14 @@ fn folder() -> PathBuf {
 struct Fixture {
     row: &'static ProviderSpec,
     model: String,
-    quirks: Quirks,
     json: Value,
+}
+
+/// The model that an entry is about, and how it is spoken to.
+struct Spoken {
+    row: &'static ProviderSpec,
+    model: String,
+    quirks: Quirks,
 }
 
 impl Fixture {
@@ -33,11 +41,16 @@ impl Fixture {
         let json: Value =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let model = json["model"].as_str().expect("a model's name").to_owned();
-        Self { row, quirks: row.quirks_for(&model), model, json }
+        Self { row, model, json }
     }
 
-    fn target(&self) -> WireTarget<'_> {
-        WireTarget { model: &self.model, quirks: &self.quirks, origin: Some(self.row.name) }
+    fn spoken(&self, entry: &Value) -> Spoken {
+        let model = entry["model"].as_str().unwrap_or(&self.model).to_owned();
+        let quirks = match entry["base_url"].as_str() {
+            Some(url) => self.row.quirks_at(&Endpoint::parse(url).unwrap(), &model),
+            None => self.row.quirks_for(&model),
+        };
+        Spoken { row: self.row, model, quirks }
     }
 
     /// The entries of a list, at least one, each with its place for messages.
@@ -45,6 +58,12 @@ impl Fixture {
         let entries = self.json[name].as_array().expect(name);
         assert!(!entries.is_empty(), "the fixture of {} has no {name}", self.row.name);
         entries.iter().enumerate().map(move |(at, entry)| (format!("{} {name}[{at}]", self.row.name), entry))
+    }
+}
+
+impl Spoken {
+    fn target(&self) -> WireTarget<'_> {
+        WireTarget { model: &self.model, quirks: &self.quirks, origin: Some(self.row.name) }
     }
 
     fn read(&self, entry: &Value) -> Result<ChatResponse, Error> {
@@ -104,18 +123,27 @@ fn every_row_sends_what_its_fixture_says() {
             if let Some(wish) = thinking(&entry["think"]) {
                 request.reasoning = Some(wish);
             }
+            request.strict = entry["strict"].as_bool().unwrap_or_default();
             let stream = entry["stream"].as_bool().unwrap_or_default();
-            let encoded = fixture.row.dialect.encode_chat(&request, &fixture.target(), stream);
+            let spoken = fixture.spoken(entry);
+            let encoded = fixture.row.dialect.encode_chat(&request, &spoken.target(), stream);
             if let Some(reason) = entry["refused"].as_str() {
                 assert_eq!(encoded.expect_err(&place).message(), reason, "{place}");
                 continue;
             }
             let encoded = encoded.unwrap_or_else(|error| panic!("{place}: {error:?}"));
+            if let (Some(base), Some(expected)) = (entry["base_url"].as_str(), entry["path"].as_str()) {
+                let base = Endpoint::parse(base).unwrap();
+                let path = fixture.row.dialect.base_path(base.path(), &spoken.quirks);
+                let base = base.with_path(&path).unwrap();
+                let uri = base.join(&encoded.path, encoded.query.as_deref().unwrap_or_default()).unwrap();
+                assert_eq!(uri.path_and_query().unwrap().as_str(), expected, "{place}");
+            }
             let mut body: Value = serde_json::from_slice(&encoded.body).unwrap();
             let sent = body.as_object_mut().unwrap();
             match sent.remove("model") {
-                Some(model) => assert_eq!(model, fixture.model.as_str(), "{place}"),
-                None => assert!(encoded.path.contains(&fixture.model), "{place}: {}", encoded.path),
+                Some(model) => assert_eq!(model, spoken.model.as_str(), "{place}"),
+                None => assert!(encoded.path.contains(&spoken.model), "{place}: {}", encoded.path),
             }
             for conversation in ["messages", "contents"] {
                 if entry["members"].get(conversation).is_none() {
@@ -135,7 +163,8 @@ fn every_row_sends_what_its_fixture_says() {
 fn every_row_reads_what_its_fixture_says() {
     for fixture in all().iter().map(Fixture::of) {
         for (place, entry) in fixture.list("answers") {
-            let response = fixture.read(entry).unwrap_or_else(|error| panic!("{place}: {error:?}"));
+            let spoken = fixture.spoken(entry);
+            let response = spoken.read(entry).unwrap_or_else(|error| panic!("{place}: {error:?}"));
             let said = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
             assert_eq!(response.text(), said("text"), "{place}");
             assert_eq!(response.reasoning(), said("reasoning"), "{place}");
@@ -151,6 +180,23 @@ fn every_row_reads_what_its_fixture_says() {
                 .as_u64()
                 .map(|input| (input, entry["output"].as_u64().unwrap(), entry["thought"].as_u64()));
             assert_eq!(usage, expected, "{place}");
+            for (name, value) in entry["kept"].as_object().into_iter().flatten() {
+                let places = [&response.extra, &response.choices[0].extra];
+                let found = places.into_iter().find_map(|extra| extra.get(name));
+                let found = found.unwrap_or_else(|| panic!("{place}: no {name}"));
+                assert_eq!(&serde_json::from_str::<Value>(found.get()).unwrap(), value, "{place}: {name}");
+            }
+            if entry.get("returns").is_some() {
+                let request = ChatRequest::new(vec![
+                    response.message().unwrap().clone(),
+                    llm_types::Message::user("and?"),
+                ]);
+                let encoded =
+                    fixture.row.dialect.encode_chat(&request, &spoken.target(), false).expect(&place);
+                let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+                assert_eq!(body["messages"][0], entry["returns"], "{place}");
+                assert!(encoded.warnings.is_empty(), "{place}: {:?}", encoded.warnings);
+            }
         }
     }
 }
@@ -162,12 +208,20 @@ fn every_row_knows_the_errors_of_its_fixture() {
             let status =
                 StatusCode::from_u16(u16::try_from(entry["status"].as_u64().unwrap()).unwrap()).unwrap();
             let body = text(&entry["body"]);
+            let spoken = fixture.spoken(entry);
             let error = if status == StatusCode::OK {
-                fixture.row.dialect.decode_chat(&body, &fixture.target()).expect_err(&place)
+                fixture.row.dialect.decode_chat(&body, &spoken.target()).expect_err(&place)
             } else {
-                let headers = HeaderMap::new();
-                fixture.row.dialect.classify(status, &headers, &body, &fixture.target(), Hints::default())
+                let mut headers = HeaderMap::new();
+                for (name, value) in entry["headers"].as_object().into_iter().flatten() {
+                    let name = http::HeaderName::try_from(name.as_str()).unwrap();
+                    headers.insert(name, value.as_str().unwrap().parse().unwrap());
+                }
+                fixture.row.dialect.classify(status, &headers, &body, &spoken.target(), Hints::default())
             };
+            if let Some(id) = entry["request_id"].as_str() {
+                assert_eq!(error.request_id(), Some(id), "{place}");
+            }
             assert_eq!(error.kind().as_str(), entry["kind"].as_str().unwrap(), "{place}: {error:?}");
             if let Some(retryable) = entry["retryable"].as_bool() {
                 assert_eq!(error.is_retryable(), retryable, "{place}: {error:?}");

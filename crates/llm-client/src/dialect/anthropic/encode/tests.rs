@@ -138,6 +138,13 @@ fn a_request_without_a_limit_gets_the_models_usual_one() {
     // Thoughts count against it, so that a budget makes it longer.
     let thinks = ChatRequest { reasoning: Some(budget(30_000)), ..hi() };
     assert_eq!((limit(thinks.clone(), &BUDGET, false), limit(thinks, &BUDGET, true)), (34_096, 32_000));
+    // A level does not, where the model could not write so much.
+    for (stream, sent) in [(false, 17_237), (true, 27_904)] {
+        let most = ChatRequest { reasoning: Some(level(ReasoningEffort::Max)), ..hi() };
+        let (json, _) = self::sent(&most, &BUDGET, stream);
+        assert!(json.contains(&format!(r#""budget_tokens":{sent}}}"#)), "{json}");
+        assert!(limit(most, &BUDGET, stream) <= if stream { 32_000 } else { 21_333 });
+    }
 }
 
 #[test]
@@ -469,7 +476,7 @@ fn images_and_documents_in_every_form() {
             Part::File(base64("text/plain", "VGlkZXM=")),
             Part::File(of(MediaSource::Url("https://x/y.pdf".into()))),
             Part::File(of(MediaSource::FileId("file_2".into()))),
-            Part::Native(RawValue::from_string(r#"{"type":"search_result","n":1.50}"#.into()).unwrap()),
+            Part::native(RawValue::from_string(r#"{"type":"search_result","n":1.50}"#.into()).unwrap()),
         ],
     )]);
     assert_snapshot!(json, @r#""messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","media_type":"image/webp","data":"UklGRg"}},{"type":"image","source":{"type":"base64","media_type":"image/jpeg","data":"/9j/4AAQ"}},{"type":"image","source":{"type":"url","url":"https://x/y.png"},"cache_control":{"type":"ephemeral"}},{"type":"image","source":{"type":"file","file_id":"file_1"}},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"},"title":"book"},{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}},{"type":"document","source":{"type":"text","media_type":"text/plain","data":"Tides"}},{"type":"document","source":{"type":"url","url":"https://x/y.pdf"}},{"type":"document","source":{"type":"file","file_id":"file_2"}},{"type":"search_result","n":1.50}]}]}"#);

@@ -40,7 +40,7 @@ impl Serialize for Sent<'_> {
             Block::Text(text, extra) => {
                 map.serialize_entry("type", "text")?;
                 map.serialize_entry("text", text)?;
-                (*extra, None)
+                (extra.as_deref(), None)
             }
             Block::Image { media, kind } => {
                 map.serialize_entry("type", "image")?;

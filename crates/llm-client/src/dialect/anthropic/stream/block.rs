@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use llm_types::{Extra, Reasoning, StreamEvent};
+use llm_types::{Extra, NativePart, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::dialect::anthropic::wire::{Block, Delta};
+use crate::dialect::events::one_id_for_two;
 use crate::dialect::json::{Few, Raw, Rest};
 
 /// What the blocks of an answer said so far.
@@ -13,6 +14,8 @@ use crate::dialect::json::{Few, Raw, Rest};
 pub(super) struct Said {
     /// How many calls.
     pub(super) calls: u32,
+    /// Their ids.
+    ids: Vec<String>,
     pub(super) thought: bool,
     /// It has given something that a caller can use: a text, or a part of the vendor's own.
     pub(super) answered: bool,
@@ -22,6 +25,13 @@ pub(super) struct Said {
     apart: bool,
     /// Thoughts without a signature came last: more of them would be taken for the same block.
     unsigned: bool,
+}
+
+impl Said {
+    /// Whether an id is no name for the next call: there is none, or another call has it.
+    pub(super) fn needs_id(&self, id: &str) -> bool {
+        id.is_empty() || self.ids.iter().any(|taken| taken == id)
+    }
 }
 
 /// A block that has not ended.
@@ -59,7 +69,7 @@ enum Kind {
 }
 
 impl Open {
-    /// Takes the start of a block, which may be all of it.
+    /// Takes the start of a block, which may be all of it. `made_id` is for a call whose own id is none.
     pub(super) fn begin(
         index: u64,
         block: Block<'_>,
@@ -95,7 +105,11 @@ impl Open {
             }
             "tool_use" => {
                 let call = said.calls;
-                let id = id.owned().or(made_id).unwrap_or_default();
+                if made_id.is_some() && !id.as_str().is_empty() {
+                    out.push(one_id_for_two());
+                }
+                let id = made_id.or_else(|| id.owned()).unwrap_or_default();
+                said.ids.push(id.clone());
                 said.calls = said.calls.saturating_add(1);
                 said.unsigned = false;
                 let name = name.owned().unwrap_or_default();
@@ -111,7 +125,7 @@ impl Open {
                     let (name, value) = (name.into_owned(), raw.to_owned());
                     out.push(StreamEvent::Replay { choice: 0, call: Some(call), name, value });
                 }
-                let input = input.some().filter(|raw| raw.get() != "{}").map(ToOwned::to_owned);
+                let input = input.some().filter(|raw| raw.get() != "{}").map(unwrapped);
                 Kind::Call { call, begun: false, input }
             }
             _ => {
@@ -120,6 +134,13 @@ impl Open {
             }
         };
         Self { index, kind }
+    }
+
+    /// Whether it is the call of this id.
+    pub(super) fn is_call(&self, id: &str, said: &Said) -> bool {
+        let Kind::Call { call, .. } = self.kind else { return false };
+        !id.is_empty()
+            && usize::try_from(call).ok().and_then(|at| said.ids.get(at)).is_some_and(|it| it == id)
     }
 
     /// A block of which only a piece is known.
@@ -198,7 +219,9 @@ impl Open {
                 said.unsigned = false;
                 said.answered = true;
                 said.apart = false;
-                out.push(StreamEvent::Native { choice: 0, part: completed(start, input, &content) });
+                let origin = origin.map(str::to_owned);
+                let part = NativePart { json: completed(start, input, &content), origin };
+                out.push(StreamEvent::Native { choice: 0, part });
             }
             Kind::Given => {}
         }
@@ -243,6 +266,13 @@ fn list(raw: Raw<'_>) -> Vec<Box<RawValue>> {
 /// The items as a list; `None` where there are none.
 fn join(items: &[Box<RawValue>]) -> Option<Box<RawValue>> {
     if items.is_empty() { None } else { to_raw_value(items).ok() }
+}
+
+/// An object that imitations of the format put into a text.
+fn unwrapped(raw: &RawValue) -> Box<RawValue> {
+    let text =
+        serde_json::from_str::<String>(raw.get()).ok().filter(|text| text.trim_start().starts_with('{'));
+    text.and_then(|text| RawValue::from_string(text).ok()).unwrap_or_else(|| raw.to_owned())
 }
 
 /// A block of the server's own with what came after its start.

@@ -41,7 +41,7 @@ fn told(frames: &[&str]) -> String {
             StreamEvent::ToolCallStart { index, id, name, .. } => format!("call{index}:{id}:{name}"),
             StreamEvent::ToolCallDelta { index, arguments, .. } => format!("args{index}:{arguments}"),
             StreamEvent::ToolCallEnd { index, .. } => format!("end{index}"),
-            StreamEvent::Native { part, .. } => format!("native:{part}"),
+            StreamEvent::Native { part, .. } => format!("native:{}", part.json),
             StreamEvent::Usage(usage) => {
                 format!("usage:{}+{}{:?}", usage.input_total(), usage.output_total(), usage.source)
             }
@@ -204,6 +204,8 @@ fn calls_keep_their_arguments_apart_and_always_have_some() {
     let frames = [
         START.to_owned(),
         call(3, "\"a\"", "{}"),
+        // The same start again is no other call.
+        call(3, "\"a\"", "{}"),
         call(1, "\"a\"", "{}"),
         piece(1, "{\"y\""),
         piece(3, ""),
@@ -220,11 +222,12 @@ fn calls_keep_their_arguments_apart_and_always_have_some() {
     ];
     let frames: Vec<&str> = frames.iter().map(String::as_str).collect();
     let line = told(&frames);
-    let made = line.split_once("call3:").unwrap().1.split_once(':').unwrap().0;
-    assert!(made.starts_with("toolu_") && made.len() == 15, "{made}");
+    let id = |call: &str| line.split_once(call).unwrap().1.split_once(':').unwrap().0;
+    let (twice, made) = (id("call1:"), id("call3:"));
+    assert!(made.starts_with("toolu_") && made.len() == 15 && twice.len() == 15 && twice != made, "{made}");
     assert_eq!(
-        line.replace(made, "MADE"),
-        r#"start | usage:5+1Partial | call0:a:f | call1:a:f | args1:{"y" | args0:{"x":1} | args1::2} | end0 | end1 | call2:c:f | args2:{"z": 1.50} | end2 | call3:MADE:f | args3:{} | end3 | finish:tool_calls:- | usage:5+1Reported | END"#
+        line.replace(made, "MADE").replace(twice, "TWICE"),
+        r#"start | usage:5+1Partial | call0:a:f | warning:two tool calls had one id; the later was given another | call1:TWICE:f | args1:{"y" | args0:{"x":1} | args1::2} | end0 | end1 | call2:c:f | args2:{"z": 1.50} | end2 | call3:MADE:f | args3:{} | end3 | finish:tool_calls:- | usage:5+1Reported | END"#
     );
 }
 

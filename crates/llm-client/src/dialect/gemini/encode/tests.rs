@@ -245,7 +245,7 @@ fn media_come_as_data_or_as_addresses() {
         Part::Audio(data("audio/wav", "UklG")),
         Part::File(film),
         Part::File(Media::new(MediaSource::FileId("https://h/v1beta/files/abc".into()))),
-        Part::Native(raw(r#"{"text":"x","partMetadata":{}}"#)),
+        Part::native(raw(r#"{"text":"x","partMetadata":{}}"#)),
     ];
     let (body, warnings) = contents(vec![Message::new(Role::User, parts)], &Quirks::GEMINI);
     assert_eq!(warnings, [""; 0]);
@@ -255,7 +255,7 @@ fn media_come_as_data_or_as_addresses() {
         refused(&ChatRequest::new(vec![unknown])),
         "messages[0].content[0]: say which media type it has (image/png, audio/wav …)"
     );
-    let foreign = Message::new(Role::User, vec![Part::Native(raw(r#"{"type":"x"}"#))]);
+    let foreign = Message::new(Role::User, vec![Part::native(raw(r#"{"type":"x"}"#))]);
     assert_eq!(
         refused(&ChatRequest::new(vec![foreign])),
         "messages[0].content[0]: this part has no form here"

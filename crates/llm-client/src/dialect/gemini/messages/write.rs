@@ -12,6 +12,7 @@ pub(in crate::dialect::gemini) enum SentPart<'a> {
         text: &'a str,
         thought: bool,
         signature: Option<Signature<'a>>,
+        beside: Vec<(&'a str, &'a RawValue)>,
     },
     Data {
         kind: &'a str,
@@ -61,7 +62,11 @@ pub(in crate::dialect::gemini) enum Signature<'a> {
 
 impl<'a> SentPart<'a> {
     pub(super) fn text(text: &'a str) -> Self {
-        Self::Text { text, thought: false, signature: None }
+        Self::said(text, false, None)
+    }
+
+    pub(super) fn said(text: &'a str, thought: bool, signature: Option<Signature<'a>>) -> Self {
+        Self::Text { text, thought, signature, beside: Vec::new() }
     }
 
     /// Where it goes among its neighbours; only results are ordered, and they stand alone.
@@ -146,7 +151,7 @@ impl Serialize for SentPart<'_> {
         }
         let mut map = serializer.serialize_map(None)?;
         match self {
-            Self::Text { text, thought, signature } => {
+            Self::Text { text, thought, signature, beside } => {
                 map.serialize_entry("text", text)?;
                 if *thought {
                     map.serialize_entry("thought", &true)?;
@@ -154,6 +159,7 @@ impl Serialize for SentPart<'_> {
                 if let Some(signature) = signature {
                     map.serialize_entry("thoughtSignature", signature)?;
                 }
+                write_beside(&mut map, None, beside)?;
             }
             Self::Data { kind, data, level, beside } => {
                 map.serialize_entry("inlineData", &Data { mime_type: kind, data })?;

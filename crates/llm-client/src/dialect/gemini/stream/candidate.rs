@@ -1,13 +1,14 @@
 //! One of the answers: what its chunks add up to.
 
-use llm_types::{Extra, FinishReason, Reasoning, StreamEvent};
+use llm_types::{Extra, FinishReason, NativePart, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::pieces::Pieces;
-use crate::dialect::events::only_reasoning;
+use crate::dialect::events::{one_id_for_two, only_reasoning};
 use crate::dialect::gemini::wire::{Call, Candidate, Part};
 use crate::dialect::gemini::{LENGTH, NATIVE_ID, SIGNED_BY, THOUGHT, signer};
 use crate::dialect::ids::short_id;
+use crate::dialect::json::Rest;
 use crate::dialect::members::Members;
 
 /// What all candidates of an answer share.
@@ -38,6 +39,8 @@ pub(super) struct CandidateState {
     /// The last part was a thought that the next one goes on with.
     thinking: bool,
     calls: u32,
+    /// Their ids, of those that have one.
+    ids: Vec<String>,
     /// The arguments of the last call, while they come in pieces.
     open: Option<Pieces>,
     members: Members,
@@ -54,6 +57,7 @@ impl CandidateState {
             answered: false,
             thinking: false,
             calls: 0,
+            ids: Vec::new(),
             open: None,
             members: Members::default(),
         }
@@ -112,27 +116,31 @@ impl CandidateState {
         if call.present {
             self.thinking = false;
             self.call(call, signature, shared, out);
+            self.beside(rest, out);
             return;
         }
         if text.as_str().is_empty() && !rest.is_empty() {
             (self.thinking, self.answered) = (false, true);
             let mut members: Extra =
                 rest.drain().map(|(name, raw)| (name.into_owned(), raw.to_owned())).collect();
-            let written = match (thought, &signature) {
-                (true, _) => members.set("thought", &true),
-                (false, Some(signature)) => members.set("thoughtSignature", signature),
-                (false, None) => Ok(()),
-            };
-            if let (Ok(()), Ok(part)) = (written, to_raw_value(&members)) {
+            if thought {
+                members.insert("thought", RawValue::TRUE.to_owned());
+            }
+            let signed = signature.is_none_or(|text| members.set("thoughtSignature", &text).is_ok());
+            if let (true, Ok(json)) = (signed, to_raw_value(&members)) {
+                // A signature is read by the model that made it, and by no other of its vendor.
+                let signed = members.get("thoughtSignature").is_some();
+                let origin = if signed {
+                    signer(shared.origin, shared.model)
+                } else {
+                    shared.origin.map(str::to_owned)
+                };
+                let part = NativePart { json, origin };
                 out.push(StreamEvent::Native { choice, part });
             }
             return;
         }
-        for (name, raw) in rest.drain() {
-            // What is said of a text besides.
-            let value = raw.to_owned();
-            out.push(StreamEvent::Extra { choice: Some(choice), name: name.into_owned(), value });
-        }
+        self.beside(rest, out);
         let text = text.take_owned().unwrap_or_default();
         if thought {
             self.think(text, signature, shared, out);
@@ -151,6 +159,14 @@ impl CandidateState {
                 return;
             }
             out.push(StreamEvent::ReasoningBlock { choice, block: Box::new(block) });
+        }
+    }
+
+    /// Gives what is said of a text or a call besides.
+    fn beside(&self, rest: &mut Rest<'_>, out: &mut Vec<StreamEvent>) {
+        for (name, raw) in rest.drain() {
+            let value = raw.to_owned();
+            out.push(StreamEvent::Extra { choice: Some(self.index), name: name.into_owned(), value });
         }
     }
 
@@ -237,7 +253,12 @@ impl CandidateState {
         let (choice, index) = (self.index, self.calls);
         self.calls = self.calls.saturating_add(1);
         let (answer, name_bytes) = (shared.answer.as_bytes(), name.as_bytes());
-        let id = given.clone().unwrap_or_else(|| {
+        let own = given.as_ref().filter(|id| !self.ids.contains(id)).cloned();
+        if own.is_none() && given.is_some() {
+            out.push(one_id_for_two());
+        }
+        self.ids.extend(own.clone());
+        let id = own.unwrap_or_else(|| {
             let pieces = [answer, &choice.to_le_bytes(), &index.to_le_bytes(), name_bytes];
             format!("call_{}", short_id(&pieces))
         });

@@ -354,7 +354,7 @@ fn every_part_has_its_shape_or_is_refused_by_name() {
         Part::Audio(Media::new(id())),
         Part::File(media(base64("application/pdf"))),
         Part::File(media(id())),
-        Part::Native(raw(r#"{"type":"video_url","video_url":{"url":"u"}}"#)),
+        Part::native(raw(r#"{"type":"video_url","video_url":{"url":"u"}}"#)),
     ];
     assert_snapshot!(messages(vec![Message::new(Role::User, parts)], &Quirks::NONE).replace("},{\"type", "},\n{\"type"), @r#"
     {"role":"user","content":[{"type":"text","text":"t","cache_control":{"type":"ephemeral"}},
@@ -415,6 +415,10 @@ fn a_failed_tool_has_no_mark_here() {
     let (body, warnings) = sent(&request, &Quirks::NONE, false);
     assert!(body.contains(r#"{"role":"tool","tool_call_id":"c","content":"broken"}"#));
     assert_eq!(warnings, ["messages[0].is_error"]);
+    // One that says so itself loses nothing.
+    let result = ToolResult { is_error: true, ..ToolResult::text("c", "Error: broken") };
+    let request = ChatRequest { strict: true, ..ChatRequest::new(vec![Message::tool(result)]) };
+    assert_eq!(sent(&request, &Quirks::NONE, false).1, Vec::<String>::new());
 }
 
 const THINKER: Quirks = Quirks {

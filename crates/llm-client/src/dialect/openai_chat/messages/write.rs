@@ -4,6 +4,8 @@ use llm_types::{Extra, MediaSource, Reasoning, ToolCall};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
+use crate::dialect::MADE_BY;
+
 use super::{Content, Messages, Sent, SentCall, SentPart, Thoughts};
 
 impl Serialize for Messages<'_> {
@@ -15,7 +17,7 @@ impl Serialize for Messages<'_> {
 impl Serialize for Sent<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let mut written = vec!["role", "content", "name", "tool_call_id", "tool_calls"];
+        let mut written = vec!["role", "content", "name", "tool_call_id", "tool_calls", MADE_BY];
         map.serialize_entry("role", self.role)?;
         if let Some(name) = self.name {
             map.serialize_entry("name", name)?;
@@ -190,8 +192,12 @@ impl Serialize for Block<'_> {
             _ => ("reasoning.text", Some("text")),
         };
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("type", kind)?;
-        if let Some(member) = member {
+        // A block of a kind of the server's own keeps it with the rest of what it holds.
+        let own_kind = block.extra.get("type").is_some();
+        if !own_kind {
+            map.serialize_entry("type", kind)?;
+        }
+        if let Some(member) = member.filter(|_| !own_kind || !block.text.is_empty()) {
             map.serialize_entry(member, &block.text)?;
         }
         let members = [

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use llm_types::{Extra, FinishReason, Reasoning, StreamEvent};
+use llm_types::{Extra, FinishReason, NativePart, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::Head;
+use crate::dialect::MADE_BY;
 use crate::dialect::events::only_reasoning;
 use crate::dialect::json::{Few, Raw, Rest, Text};
 use crate::dialect::members::{Lists, Members};
@@ -48,6 +49,8 @@ pub(super) struct ChoiceState {
     of_message: Members,
     lists: Lists,
     sound: Option<Sound>,
+    /// Something was given that must come back with the message.
+    replays: bool,
 }
 
 /// A sound that came in pieces.
@@ -78,6 +81,7 @@ impl ChoiceState {
             of_message: Members::default(),
             lists: Lists::default(),
             sound: None,
+            replays: false,
         }
     }
 
@@ -133,7 +137,7 @@ impl ChoiceState {
     }
 
     /// Ends the choice with the answer.
-    pub(super) fn close(mut self, head: &Head, out: &mut Vec<StreamEvent>) {
+    pub(super) fn close(mut self, head: &Head, origin: Option<&str>, out: &mut Vec<StreamEvent>) {
         let choice = self.index;
         let from = out.len();
         self.end_parts(head, out);
@@ -145,7 +149,11 @@ impl ChoiceState {
             out.push(StreamEvent::Extra { choice: Some(choice), name, value });
         }
         if let Some(sound) = self.sound.take() {
+            self.replays |= sound.id.is_some();
             sound.close(choice, out);
+        }
+        if let Some(value) = origin.filter(|_| self.replays).and_then(|origin| to_raw_value(origin).ok()) {
+            out.push(StreamEvent::Replay { choice, call: None, name: MADE_BY.to_owned(), value });
         }
         if !self.finished {
             let reason = if self.calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls };
@@ -223,7 +231,10 @@ impl ChoiceState {
         }
         let mut scratch = String::new();
         let part = Raw::of(raw).read::<ContentPart<'_>>(&mut scratch, &mut self.repaired);
-        let native = || StreamEvent::Native { choice: self.index, part: raw.to_owned() };
+        let native = || {
+            let part = NativePart { json: raw.to_owned(), origin: shared.origin.map(str::to_owned) };
+            StreamEvent::Native { choice: self.index, part }
+        };
         let Some(part) = part.filter(|part| part.present) else { return out.push(native()) };
         match part.kind.as_str() {
             "text" | "output_text" | "" => {
@@ -307,18 +318,18 @@ impl ChoiceState {
             kind.as_str() == "reasoning.summary" || text.as_str().is_empty() && !summary.as_str().is_empty();
         let text = text.some().or(summary.some());
         let (signature, encrypted) = (signature.owned(), data.owned());
-        if text.is_none() && signature.is_none() && encrypted.is_none() {
+        let known =
+            matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted");
+        if known && text.is_none() && signature.is_none() && encrypted.is_none() {
             // Nothing that we know: kept beside the message.
-            let known =
-                matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted");
-            if let Some(raw) = raw.some().filter(|_| !known || !rest.is_empty()) {
+            if let Some(raw) = raw.some().filter(|_| !rest.is_empty()) {
                 self.lists.take_item("reasoning_details", raw);
             }
             return;
         }
         let number = (index.count(), is_summary);
         let sealed = signature.is_some() || encrypted.is_some();
-        let goes_on = self.block == Some(number) && encrypted.is_none();
+        let goes_on = known && self.block == Some(number) && encrypted.is_none();
         let mut block = Reasoning {
             text: String::new(),
             summary: is_summary,
@@ -331,6 +342,10 @@ impl ChoiceState {
         };
         if let Some(index) = index.some() {
             block.extra.insert("index", index.to_owned());
+        }
+        if !known && block.extra.set("type", kind.as_str()).is_ok() {
+            // Of a kind of the server's own: only he can read it.
+            block.origin = shared.origin.map(str::to_owned);
         }
         match text {
             Some(text) if goes_on => {
@@ -345,7 +360,7 @@ impl ChoiceState {
             }
             None => self.give_block(block, out),
         }
-        self.block = (!sealed).then_some(number);
+        self.block = (known && !sealed).then_some(number);
     }
 
     fn give_block(&mut self, block: Reasoning, out: &mut Vec<StreamEvent>) {
@@ -418,6 +433,7 @@ impl ChoiceState {
         let choice = self.index;
         for (name, raw) in rest.drain() {
             if shared.replay.contains(&&*name) {
+                self.replays = true;
                 let (name, value) = (name.into_owned(), raw.to_owned());
                 out.push(StreamEvent::Replay { choice, call: None, name, value });
             } else if raw.get().starts_with('[') {

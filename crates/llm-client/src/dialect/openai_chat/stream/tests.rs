@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 use llm_types::{ChatResponse, Collector};
 
 use super::*;
-use crate::dialect::quirks::{TagPair, ThinkTags};
+use crate::dialect::quirks::{Replay, ReplayField, ReplayWhen, TagPair, ThinkTags};
 use crate::framing::SseDecoder;
 
 const TARGET: WireTarget<'static> =
@@ -272,6 +272,16 @@ fn events_that_are_no_chunks_are_told_apart() {
     let (_, error) = fails(&[&text, "not json CANARY", "[DONE]"]);
     assert_eq!(error.kind(), ErrorKind::Protocol);
     assert_eq!(error.message(), "an event of the stream is not valid JSON (line 1, column 2)");
+    // Signs of life under names of their own, and not under the names of chunks and errors.
+    for (name, fine) in
+        [("ping", true), ("keepalive", true), ("data", false), ("message", false), ("error", false)]
+    {
+        for sign in ["12:30:01", "7", "\"alive\""] {
+            let (_, result) =
+                read(&format!("event: {name}\ndata: {sign}\n\n{}", body(&[&text, "[DONE]"])), &TARGET);
+            assert_eq!(result.is_ok(), fine, "{name} {sign}");
+        }
+    }
     let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(50_000), "]".repeat(50_000));
     assert_eq!(fails(&[&deep]).1.message(), "an event of the stream is nested more than 128 levels deep");
     assert_eq!(fails(&[&"[".repeat(50_000), "x"]).1.kind(), ErrorKind::Protocol);
@@ -369,7 +379,8 @@ fn blocks_of_reasoning_are_put_together_by_number_and_kind() {
         &detail(r#"{"type":"reasoning.text","text":"b","index":1}"#),
         &detail(r#"{"type":"reasoning.text","signature":"sig","index":1}"#),
         &detail(r#"{"type":"reasoning.encrypted","data":"xyz","id":"rs_1","index":2}"#),
-        &detail(r#"{"type":"reasoning.server_tool_call","name":"search"}"#),
+        &detail(r#"{"type":"reasoning.server_tool_call","name":"search","index":3}"#),
+        &detail(r#"{"type":"reasoning.text","index":4,"x":1}"#),
         &chunk(r#"{"content":"t"}"#, "stop"),
     ]);
     let blocks: Vec<_> = response.choices[0]
@@ -390,11 +401,19 @@ fn blocks_of_reasoning_are_put_together_by_number_and_kind() {
             ("sum", true, None, None, None),
             ("ab", false, Some("sig"), None, Some("us")),
             ("", false, None, Some("xyz"), Some("us")),
+            ("", false, None, None, Some("us")),
         ]
     );
     let kept = response.choices[0].extra.get("reasoning_details").unwrap().get();
-    assert_eq!(kept, r#"[{"type":"reasoning.server_tool_call","name":"search"}]"#);
+    assert_eq!(kept, r#"[{"type":"reasoning.text","index":4,"x":1}]"#);
     assert_eq!(response.text(), "t");
+    // In order, and one of a kind of the server's own to the letter.
+    let quirks =
+        Quirks { replay: Replay { when: ReplayWhen::Always, field: ReplayField::Details }, ..Quirks::NONE };
+    let target = WireTarget { quirks: &quirks, ..TARGET };
+    let request = llm_types::ChatRequest::new(vec![response.message().unwrap().clone()]);
+    let encoded = crate::dialect::openai_chat::encode(&request, &target, false).unwrap();
+    assert_snapshot!(String::from_utf8_lossy(&encoded.body), @r#"{"model":"some-model","messages":[{"role":"assistant","content":"t","reasoning_details":[{"type":"reasoning.summary","summary":"sum","format":"f","index":0},{"type":"reasoning.text","text":"ab","signature":"sig","index":1},{"type":"reasoning.encrypted","data":"xyz","id":"rs_1","index":2},{"name":"search","index":3,"type":"reasoning.server_tool_call"}]}]}"#);
 }
 
 #[test]
@@ -447,7 +466,7 @@ fn refusals_and_parts_of_content() {
         .parts
         .iter()
         .filter_map(|part| match part {
-            llm_types::Part::Native(raw) => Some(raw.get()),
+            llm_types::Part::Native(part) => Some(part.json.get()),
             _ => None,
         })
         .collect();
@@ -536,7 +555,7 @@ fn unknown_members_are_kept_and_repeated_ones_given_once() {
     assert_snapshot!(serde_json::to_string(&response.extra).unwrap(), @r#"{"provider":"p","x_gate":{"id":1,"n0":2,"n1":2}}"#);
     let choice = &response.choices[0];
     assert_snapshot!(serde_json::to_string(&choice.extra).unwrap(), @r#"{"same":2,"token_ids":[1],"channel":"final","message.same":1,"annotations":[{"n":0},{"n":1}]}"#);
-    assert_snapshot!(serde_json::to_string(&choice.message.extra).unwrap(), @r#"{"extra_content":{"s":"t"}}"#);
+    assert_snapshot!(serde_json::to_string(&choice.message.extra).unwrap(), @r#"{"extra_content":{"s":"t"},"made_by":"us"}"#);
     assert_snapshot!(serde_json::to_string(&response.tool_calls().next().unwrap().extra).unwrap(), @r#"{"extra_content":{"u":1}}"#);
 }
 
@@ -665,6 +684,8 @@ fn errors_in_the_stream_end_it_and_leave_what_came() {
     let fine = answer(&[
         r#"{"error":null,"choices":[{"delta":{"content":"x"},"finish_reason":"stop"}]}"#,
         r#"{"error":"","choices":[]}"#,
+        r#"{"error":0,"choices":[],"x_gate":{"error":""}}"#,
+        r#"{"choices":[{"delta":{},"error":{}}],"x_gate":{"error":false}}"#,
     ]);
     assert_eq!(fine.text(), "x");
 }

@@ -20,7 +20,7 @@ fn log_probabilities_are_a_flag_or_a_count() {
         (Some(true), None, r#""logprobs":true"#, r#""logprobs":1"#, 1),
         (Some(true), Some(3), r#""logprobs":true,"top_logprobs":3"#, r#""logprobs":3"#, 1),
         (Some(true), Some(0), r#""logprobs":true,"top_logprobs":0"#, r#""logprobs":1"#, 1),
-        (None, Some(2), r#""top_logprobs":2"#, r#""logprobs":2"#, 1),
+        (None, Some(2), r#""logprobs":true,"top_logprobs":2"#, r#""logprobs":2"#, 1),
         (Some(false), None, r#""logprobs":false"#, "", 0),
         (None, None, "", "", 0),
     ] {
