@@ -83,6 +83,29 @@ pub struct WireTarget<'a> {
     pub origin: Option<&'a str>,
 }
 
+/// A [`WireTarget`] that is kept while an answer comes.
+#[derive(Debug)]
+struct KeptTarget {
+    model: String,
+    quirks: Quirks,
+    origin: Option<String>,
+}
+
+impl KeptTarget {
+    fn of(target: &WireTarget<'_>) -> Self {
+        let WireTarget { model, quirks, origin } = *target;
+        Self { model: model.to_owned(), quirks: *quirks, origin: origin.map(str::to_owned) }
+    }
+
+    fn lend(&self) -> WireTarget<'_> {
+        WireTarget { model: &self.model, quirks: &self.quirks, origin: self.origin() }
+    }
+
+    fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+}
+
 /// A request on the wire, but for its address and its key.
 #[derive(Clone, Debug)]
 pub struct Encoded {

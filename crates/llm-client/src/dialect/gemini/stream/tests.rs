@@ -3,6 +3,7 @@
 use llm_types::{ChatResponse, FinishReason, Part};
 
 use super::*;
+use crate::dialect::Quirks;
 use crate::dialect::gemini::encode;
 use crate::dialect::gemini::tests::decode;
 use crate::dialect::tests::collect;
