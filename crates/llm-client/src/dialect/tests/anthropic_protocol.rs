@@ -145,6 +145,12 @@ const REQUESTS: &[Asked] = &[
          {"type":"code_execution_20260521","name":"code_execution"}],"tool_choice":{"type":"auto","disable_parallel_tool_use":true}}"#,
         &[],
     ),
+    // Marked for the cache from around it.
+    (
+        r#"{"tools":[{"type":"function","function":{"name":"f"},"cache_control":{"type":"ephemeral","ttl":"1h"}}]}"#,
+        r#"{"tools":[{"name":"f","input_schema":{"type":"object","properties":{}},"cache_control":{"type":"ephemeral","ttl":"1h"}}]}"#,
+        &[],
+    ),
     // A schema goes as it is written, with all that a strict one may have.
     (
         r##"{"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"x":{"$ref":"#/$defs/a"}},"$defs":{"a":{"anyOf":[{"const":1},{"enum":["b"]},{"type":"string","format":"date-time"}],"title":"t"}}}}}]}"##,
