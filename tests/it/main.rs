@@ -14,3 +14,4 @@ mod client;
 mod coming_from;
 mod pools;
 mod telemetry;
+mod tools;
