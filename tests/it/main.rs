@@ -12,6 +12,7 @@
 mod cli;
 mod client;
 mod coming_from;
+mod conformance;
 mod pools;
 mod telemetry;
 mod tools;
