@@ -85,8 +85,47 @@ fn message_from(mut members: Extra) -> Result<Message, Invalid> {
             parts.push(Part::Refusal { text });
         }
         tool_calls_into(&mut members, &mut parts)?;
+        if let Some(order) = members.take(ORDER) {
+            parts = reordered(parts, order.get());
+        }
     }
     Ok(Message { role, parts, name, extra: members })
+}
+
+/// The member that says in which order reasoning (`r`), content (`t`) and calls (`c`) came, where it is not this one. The
+/// shape has places of their own for them, and signatures hold for an order only.
+const ORDER: &str = "part_order";
+
+fn kind_of(part: &Part) -> char {
+    match part {
+        Part::Reasoning(_) => 'r',
+        Part::ToolCall(_) => 'c',
+        _ => 't',
+    }
+}
+
+/// The kinds of the parts, where reading would not put them into this order by itself.
+fn order_of(parts: &[Part]) -> Option<String> {
+    let order: String = parts.iter().map(kind_of).collect();
+    let rest = order.trim_start_matches('r').trim_start_matches('t').trim_start_matches('c');
+    (!rest.is_empty()).then_some(order)
+}
+
+/// The parts in the order that was written; as they are where it is of other parts.
+fn reordered(parts: Vec<Part>, order: &str) -> Vec<Part> {
+    let order: Vec<char> = serde_json::from_str::<String>(order).unwrap_or_default().chars().collect();
+    let count = |kind: char| {
+        let of_parts = parts.iter().filter(|part| kind_of(part) == kind).count();
+        of_parts == order.iter().filter(|&&known| known == kind).count()
+    };
+    if parts.len() != order.len() || !['r', 't', 'c'].into_iter().all(count) {
+        return parts;
+    }
+    let mut left: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
+    let next = |kind: &char| {
+        left.iter_mut().find(|part| part.as_ref().is_some_and(|part| kind_of(part) == *kind))?.take()
+    };
+    order.iter().filter_map(next).collect()
 }
 
 /// The first of the names for reasoning that holds something, never two of them.
@@ -272,7 +311,11 @@ impl Serialize for Message {
                 })
                 .collect();
             if !thoughts.is_empty() {
-                map.serialize_entry("reasoning_content", &self.reasoning())?;
+                // An empty text stands for nothing but a plain thought without words.
+                let text = self.reasoning();
+                if !text.is_empty() || thoughts.iter().any(|r| is_plain(r)) {
+                    map.serialize_entry("reasoning_content", &text)?;
+                }
                 if thoughts.iter().any(|r| !is_plain(r)) || thoughts.len() > 1 {
                     let details: Vec<Detail<'_>> = thoughts.into_iter().map(Detail).collect();
                     map.serialize_entry("reasoning_details", &details)?;
@@ -281,6 +324,9 @@ impl Serialize for Message {
             if !calls.is_empty() {
                 let calls: Vec<Call<'_>> = calls.into_iter().map(Call).collect();
                 map.serialize_entry("tool_calls", &calls)?;
+            }
+            if let Some(order) = order_of(&self.parts) {
+                map.serialize_entry(ORDER, &order)?;
             }
         }
         for (name, value) in self.extra.iter() {
@@ -413,11 +459,12 @@ impl Serialize for Detail<'_> {
             Reasoning { summary: true, .. } => ("reasoning.summary", Some("summary")),
             _ => ("reasoning.text", Some("text")),
         };
-        let own_kind = r.extra.get("type").is_some();
-        if !own_kind {
-            map.serialize_entry("type", kind)?;
+        let own_kind = r.extra.get("type");
+        match own_kind {
+            Some(own) => map.serialize_entry("type", own)?,
+            None => map.serialize_entry("type", kind)?,
         }
-        if let Some(field) = field.filter(|_| !own_kind || !r.text.is_empty()) {
+        if let Some(field) = field.filter(|_| own_kind.is_none() || !r.text.is_empty()) {
             map.serialize_entry(field, &r.text)?;
         }
         let members = [
@@ -430,7 +477,7 @@ impl Serialize for Detail<'_> {
         for (name, value) in members.into_iter().filter_map(|(n, v)| Some((n, v.as_ref()?))) {
             map.serialize_entry(name, value)?;
         }
-        for (name, value) in r.extra.iter() {
+        for (name, value) in r.extra.iter().filter(|(name, _)| *name != "type") {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -494,6 +541,23 @@ mod tests {
             r#"{"role":"assistant","content":[{"type":"native","origin":"acme","native":{"type":"x","n":1.50}}]}"#,
         ] {
             assert_eq!(round(json), json);
+        }
+    }
+
+    #[test]
+    fn parts_keep_their_order_where_the_shape_has_none() {
+        let json = concat!(
+            r#"{"role":"assistant","content":"b","reasoning_content":"ac","reasoning_details":[{"type":"reasoning.text","text":"a","signature":"s"},{"type":"reasoning.text","text":"c"}],"#,
+            r#""tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"2","type":"function","function":{"name":"g","arguments":"{}"}}],"part_order":"rctrc"}"#
+        );
+        assert_eq!(round(json), json);
+        let message: Message = serde_json::from_str(json).unwrap();
+        assert_eq!(message.parts.iter().map(kind_of).collect::<String>(), "rctrc");
+        assert_eq!(message.tool_calls().map(|call| call.name.as_str()).collect::<String>(), "fg");
+        // One that does not fit the parts means nothing.
+        for wrong in [r#""rct""#, r#""rcttt""#, "7", "null"] {
+            let message: Message = serde_json::from_str(&json.replace(r#""rctrc""#, wrong)).unwrap();
+            assert_eq!(message.parts.iter().map(kind_of).collect::<String>(), "rrtcc", "{wrong}");
         }
     }
 
