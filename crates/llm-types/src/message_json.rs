@@ -135,13 +135,16 @@ fn reasoning_into(members: &mut Extra, parts: &mut Vec<Part>) -> Result<(), Inva
     }
     for (i, mut detail) in details.into_iter().enumerate() {
         let at = |e: Invalid| e.inside(&format!("reasoning_details[{i}]"));
-        let kind: String = detail.take_as("type").map_err(at)?.unwrap_or_default();
+        let kind: String = match detail.get("type").map(RawValue::get) {
+            None | Some("null") => String::new(),
+            Some(json) => serde_json::from_str(json).map_err(|e| at(Invalid::new("type", plain(&e))))?,
+        };
+        // A kind of the server's own stays with the rest of its block.
+        if matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted") {
+            detail.take("type");
+        }
         let text = detail.take_as::<String>("text").map_err(at)?;
         let summary = detail.take_as::<String>("summary").map_err(at)?;
-        if !matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted") {
-            // Of a kind of the server's own: it stays with the rest of it.
-            detail.set("type", &kind).map_err(|e| at(Invalid::new("type", e.to_string())))?;
-        }
         parts.push(Part::Reasoning(Reasoning {
             summary: text.is_none() && (summary.is_some() || kind == "reasoning.summary"),
             text: text.or(summary).unwrap_or_default(),
@@ -307,7 +310,11 @@ impl Serialize for Message {
                 })
                 .collect();
             if !thoughts.is_empty() {
-                map.serialize_entry("reasoning_content", &self.reasoning())?;
+                let text = self.reasoning();
+                // Blocks of the server's own kinds are no thoughts to read.
+                if !text.is_empty() || thoughts.iter().any(|r| r.extra.get("type").is_none()) {
+                    map.serialize_entry("reasoning_content", &text)?;
+                }
                 if thoughts.iter().any(|r| !is_plain(r)) || thoughts.len() > 1 {
                     let details: Vec<Detail<'_>> = thoughts.into_iter().map(Detail).collect();
                     map.serialize_entry("reasoning_details", &details)?;
