@@ -15,6 +15,7 @@ mod bad_input;
 mod fixtures;
 mod gemini_protocol;
 pub(super) mod recorded;
+mod replay;
 mod robust;
 mod tables;
 mod tools;
