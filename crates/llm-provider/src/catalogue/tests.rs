@@ -8,6 +8,7 @@ use super::*;
 use crate::provider::{ModelConfig, Provider as _};
 
 mod fixtures;
+mod thinking;
 mod knob;
 mod recorded;
 mod words;
