@@ -8,9 +8,9 @@ use super::*;
 use crate::provider::{ModelConfig, Provider as _};
 
 mod fixtures;
-mod thinking;
 mod knob;
 mod recorded;
+mod thinking;
 mod words;
 
 #[test]
