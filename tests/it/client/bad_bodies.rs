@@ -140,7 +140,7 @@ async fn oddities_cost_no_answer() {
             FinishReason::Stop,
             1,
         ),
-        // Two calls with one id.
+        // One id for two calls: the second gets another, which is said.
         (format!("{twice}\n\n"), "", FinishReason::ToolCalls, 1),
     ] {
         for streamed in [false, true] {
