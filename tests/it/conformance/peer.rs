@@ -186,11 +186,12 @@ fn client(
         // Its server asks for no key.
         return provider.client(vendor.model).unwrap();
     }
-    let base = row.base_url.unwrap_or("http://127.0.0.1/v1");
-    let path = match &row.sign_in {
-        Some(_) => "/v1/projects/p/locations/global/publishers/google",
-        None => {
-            let path = base.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    let path = match (&row.sign_in, row.base_url) {
+        (Some(_), _) => "/v1/projects/p/locations/global/publishers/google",
+        // The user has to say; a path of no rows' own.
+        (None, None) => vendor.path.trim_end_matches("/chat/completions"),
+        (None, Some(url)) => {
+            let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
             path.unwrap_or("/its/own")
         }
     };

@@ -63,6 +63,8 @@ pub(super) enum Format {
 
 /// How a server speaks the most common format.
 pub(super) struct Chat {
+    /// The header with the key, where it is no bearer token.
+    pub(super) key: Option<&'static str>,
     /// The member that limits the answer.
     pub(super) limit: &'static str,
     pub(super) seed: &'static str,
@@ -148,6 +150,7 @@ impl Vendor {
 }
 
 pub(super) const CHAT: Chat = Chat {
+    key: None,
     limit: "max_tokens",
     seed: "seed",
     system: "system",

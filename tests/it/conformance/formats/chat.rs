@@ -272,9 +272,14 @@ pub(crate) fn stream(vendor: &Vendor, chat: &Chat, say: &Say) -> String {
 /// Reads a request.
 pub(crate) fn hear(vendor: &Vendor, chat: &Chat, request: &Request, body: &Value) -> Result<Heard, String> {
     let bearer = format!("Bearer {KEY}");
-    let key = (!matches!(vendor.format, Format::Mock(_))).then_some(bearer.as_str());
-    if request.header("authorization") != key {
-        return Err("the key is no bearer token".into());
+    let (bearer, named) = match chat.key {
+        _ if matches!(vendor.format, Format::Mock(_)) => (None, None),
+        None => (Some(bearer.as_str()), None),
+        Some(_) => (None, Some(KEY)),
+    };
+    let name = chat.key.unwrap_or("api-key");
+    if (request.header("authorization"), request.header(name)) != (bearer, named) {
+        return Err("the key does not stand in its header alone".into());
     }
     if request.target() != vendor.path {
         return Err(format!("it went to {} and not to {}", request.target(), vendor.path));

@@ -141,6 +141,8 @@ pub(super) const ROWS: &[Vendor] = &[
         ],
         back: BACK_SHORT,
         broken: "event: error\ndata: {\"error\":{\"message\":\"Tool call validation failed\",\"type\":\"invalid_request_error\",\"code\":\"tool_use_failed\",\"failed_generation\":\"x\",\"status_code\":400}}\n\n",
+        // These models cannot be kept from thinking.
+        none: Knob("{}", &["reasoning.effort"]),
         ..VENDOR
     },
     Vendor {
@@ -155,6 +157,8 @@ pub(super) const ROWS: &[Vendor] = &[
             ..CHAT
         }),
         cannot: &[("embeddings", How::Refused(404, NO_PLACE)), FORGETS, NO_COUNT],
+        // These models cannot be kept from thinking.
+        none: Knob("{}", &["reasoning.effort"]),
         ..VENDOR
     },
     Vendor {

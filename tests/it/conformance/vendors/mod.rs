@@ -1,6 +1,7 @@
 //! The vendors, one row each, in the order of the catalogue.
 
 mod china;
+mod clouds;
 mod hosted;
 mod others;
 
@@ -8,7 +9,7 @@ use super::vendor::Vendor;
 
 /// Every vendor.
 pub(super) fn all() -> impl Iterator<Item = &'static Vendor> {
-    [hosted::ROWS, china::ROWS, others::ROWS].into_iter().flatten()
+    [hosted::ROWS, clouds::ROWS, china::ROWS, others::ROWS].into_iter().flatten()
 }
 
 /// The thoughts of a first turn, where they come back as a text.
