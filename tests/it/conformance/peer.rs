@@ -147,7 +147,15 @@ impl Cell {
                 if !response.warnings.iter().any(|warning| warning.about == about) {
                     return Err(format!("no warning of {about}: {:?}", response.warnings));
                 }
-                if left(&heard) { Ok(()) } else { Err(format!("it was sent all the same: {heard:?}")) }
+                if !left(&heard) {
+                    return Err(format!("it was sent all the same: {heard:?}"));
+                }
+                // A warning is an error where strictness is asked for, and nothing is sent.
+                let request = ChatRequest { strict: true, ..request.clone() };
+                let sent = self.requests().len();
+                let refused = self.call(&request, Manner::Plain).await.err().map(|error| error.kind());
+                same("the error", &refused, &Some(llm_types::ErrorKind::InvalidRequest))?;
+                same("requests", &self.requests().len(), &sent)
             }
             How::Ignored => {
                 let (response, _) = self.ask(request, &Say::text("So."), Manner::Plain).await?;

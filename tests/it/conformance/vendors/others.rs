@@ -99,6 +99,7 @@ pub(super) const ROWS: &[Vendor] = &[
             ("json_schema", How::Ignored),
             ("images", How::Ignored),
             ("image_urls", How::Ignored),
+            ("audio", How::Ignored),
             ("reasoning", How::Ignored),
             ("thoughts", How::Absent),
             ("seed", How::Ignored),
