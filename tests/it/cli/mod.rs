@@ -3,7 +3,9 @@
 mod ask;
 mod batch;
 mod config;
+mod conversation;
 mod docs;
+mod dry_run;
 mod errors;
 mod harness;
 mod keys;
@@ -13,3 +15,6 @@ mod origin;
 mod other;
 mod signals;
 mod terminal;
+mod tools;
+mod two_turns;
+mod vendors;

@@ -4,18 +4,20 @@ mod batch;
 mod calls;
 mod config;
 mod local;
+mod question;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 pub use self::batch::{Batch, BatchAction, BatchRun, BatchVerify, OnChange, SaveInput};
-pub use self::calls::{Ask, Models, Reasoning, Test};
+pub use self::calls::{Ask, Count, Models, Reasoning, Test};
 pub use self::config::{
     Config, ConfigAction, ConfigCheck, ConfigEdit, ConfigPath, ConfigShow, Init, Keys, KeysAction, KeysList,
     KeysPath, KeysRm, KeysSet, KeysTest, SetModel,
 };
 pub use self::local::{List, Mock, Version};
+pub use self::question::{Question, Thinking};
 use crate::term::{ErrorForm, colour};
 
 const ABOUT: &str = "Ask any large language model: one prompt or ten million.";
@@ -50,6 +52,8 @@ pub enum Command {
     Batch(Batch),
     /// List the models that a server offers
     Models(Models),
+    /// Count the tokens that a prompt is read as
+    Count(Count),
     /// List what is configured
     List(List),
     /// See whether a model can be used: its server's list, then one short chat
@@ -138,6 +142,7 @@ impl Command {
         match self {
             Self::Ask(Ask { talk, .. })
             | Self::Models(Models { talk, .. })
+            | Self::Count(Count { talk, .. })
             | Self::List(List { talk, .. })
             | Self::Test(Test { talk, .. })
             | Self::Mock(Mock { talk, .. })

@@ -80,6 +80,11 @@ impl Splitter {
         Some(Self { tags, at: At::Start(open), held: String::new() })
     }
 
+    /// Whether all that comes is text.
+    pub(crate) fn is_past(&self) -> bool {
+        self.at == At::Text && self.held.is_empty()
+    }
+
     /// Takes more content and gives on what is decided.
     pub(crate) fn push(&mut self, text: &str, mut out: impl FnMut(Piece<'_>)) {
         if self.held.is_empty() {

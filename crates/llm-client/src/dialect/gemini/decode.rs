@@ -28,9 +28,10 @@ pub(crate) fn decode_events(
     match text.as_bytes().first() {
         Some(b'{') => {
             let mut scratch = String::new();
-            let (answer, repaired) = json::parse::<Answer<'_>>(&text, &mut scratch)
+            let mut answer = Answer::default();
+            let repaired = json::parse_into(&mut answer, &text, &mut scratch)
                 .map_err(|error| json::broken("the body", &error))?;
-            StreamState::new(target).whole(answer, &text, replaced || repaired, out)
+            StreamState::new(target).whole(&mut answer, &text, replaced || repaired, out)
         }
         Some(b'[') => {
             let mut state = StreamState::new(target);

@@ -82,8 +82,9 @@ impl StreamState {
             return self.bare(data, out);
         }
         let mut scratch = String::new();
-        match json::parse::<Answer<'_>>(data, &mut scratch) {
-            Ok((answer, repaired)) => self.chunk(answer, data, repaired, out),
+        let mut answer = Answer::default();
+        match json::parse_into(&mut answer, data, &mut scratch) {
+            Ok(repaired) => self.chunk(&mut answer, data, repaired, out),
             Err(_) if frame.at_end => self.cut_event(out),
             Err(error) => Err(json::broken("an event of the stream", &error)),
         }
@@ -108,7 +109,7 @@ impl StreamState {
     /// Takes an answer that is whole, as the body of a plain call.
     pub(super) fn whole(
         mut self,
-        answer: Answer<'_>,
+        answer: &mut Answer<'_>,
         json: &str,
         repaired: bool,
         out: &mut Vec<StreamEvent>,
@@ -136,8 +137,8 @@ impl StreamState {
         let Ok((answers, repaired)) = json::parse::<Few<Answer<'_>, 1>>(data, &mut scratch) else {
             return self.cut_event(out);
         };
-        for answer in answers {
-            self.chunk(answer, data, repaired, out)?;
+        for mut answer in answers {
+            self.chunk(&mut answer, data, repaired, out)?;
         }
         // One object is a whole answer, with or without a reason; a list is a stream.
         self.done = !list && !began;
@@ -147,7 +148,7 @@ impl StreamState {
     /// Takes an answer or a chunk of one. `json` is where it stands.
     fn chunk(
         &mut self,
-        answer: Answer<'_>,
+        answer: &mut Answer<'_>,
         json: &str,
         repaired: bool,
         out: &mut Vec<StreamEvent>,
@@ -162,30 +163,30 @@ impl StreamState {
         if failed { Err(errors::error_of(json, StatusCode::OK, &self.target())) } else { result }
     }
 
-    fn answer(&mut self, answer: Answer<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+    fn answer(&mut self, answer: &mut Answer<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         let Answer { candidates, feedback, usage, model, id, created, error, rest, .. } = answer;
         if !self.started && error.some().is_none() {
             self.started = true;
-            self.id = id.owned();
+            self.id = id.take_owned();
             let created = date::seconds(created.as_str());
-            out.push(StreamEvent::Start { id: self.id.clone(), model: model.owned(), created });
+            out.push(StreamEvent::Start { id: self.id.clone(), model: model.take_owned(), created });
         }
         let refused = candidates.is_empty();
-        for (place, candidate) in candidates.into_iter().enumerate().filter(|(_, it)| it.present) {
+        for (place, candidate) in candidates.iter_mut().enumerate().filter(|(_, it)| it.present) {
             self.candidate(place, candidate, out)?;
         }
-        for (name, raw) in rest {
+        for (name, raw) in rest.drain() {
             if let Some(value) = self.members.take(&name, raw) {
                 out.push(StreamEvent::Extra { choice: None, name: name.into_owned(), value });
             }
         }
         if usage.some().is_some() {
             let source = if self.is_complete() { UsageSource::Reported } else { UsageSource::Partial };
-            if let Some(reported) = usage::read(usage, source) {
+            if let Some(reported) = usage::read(*usage, source) {
                 out.extend(self.usage.take(&reported, usage.json()));
             }
         }
-        self.feedback(feedback, refused, out)
+        self.feedback(*feedback, refused, out)
     }
 
     /// Takes what was made of the prompt: where it was refused, there is no answer.
@@ -216,7 +217,7 @@ impl StreamState {
     fn candidate(
         &mut self,
         place: usize,
-        candidate: Candidate<'_>,
+        candidate: &mut Candidate<'_>,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
         let index = candidate.index.count().and_then(|n| u32::try_from(n).ok());

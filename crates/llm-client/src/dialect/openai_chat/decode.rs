@@ -27,16 +27,17 @@ pub(crate) fn decode_events(
         return state.finish(out);
     };
     let mut scratch = String::new();
-    let (answer, repaired) =
-        json::parse::<Answer<'_>>(&text, &mut scratch).map_err(|error| json::broken("the body", &error))?;
+    let mut answer = Answer::default();
+    let repaired = json::parse_into(&mut answer, &text, &mut scratch)
+        .map_err(|error| json::broken("the body", &error))?;
     let failed = tells_error(&answer);
     if !failed && answer.choices.is_empty() {
         return Err(no_answer());
     }
     let state = StreamState::new(target);
     if failed {
-        state.broken_off(answer, out);
+        state.broken_off(&mut answer, out);
         return Err(error_body::failure(&text, target));
     }
-    state.whole(answer, replaced || repaired, out)
+    state.whole(&mut answer, replaced || repaired, out)
 }

@@ -13,7 +13,7 @@ use super::wire::{Answer, Choice};
 use crate::dialect::ending::{self, UsageSoFar};
 use crate::dialect::events::{cut, mended};
 use crate::dialect::ids::short_id;
-use crate::dialect::json::{self, Raw};
+use crate::dialect::json::{self, Raw, Text};
 use crate::dialect::members::Members;
 use crate::dialect::quirks::Quirks;
 use crate::dialect::{WireTarget, error_body};
@@ -89,8 +89,9 @@ impl StreamState {
             return Ok(());
         }
         let mut scratch = String::new();
-        let (answer, repaired) = match json::parse::<Answer<'_>>(data, &mut scratch) {
-            Ok(parsed) => parsed,
+        let mut answer = Answer::default();
+        let repaired = match json::parse_into(&mut answer, data, &mut scratch) {
+            Ok(repaired) => repaired,
             Err(_) if frame.at_end && !frame.bare => return self.cut_event(out),
             // A sign of life under a name of the server's own.
             Err(_) if is_aside(frame) => return Ok(()),
@@ -99,7 +100,7 @@ impl StreamState {
         if frame.repaired || repaired {
             self.note_repair(out);
         }
-        if data == "null" {
+        if data == "null" || (!answer.present && is_aside(frame)) {
             return Ok(());
         }
         let failed = frame.event == "error" || tells_error(&answer) || !answer.present;
@@ -108,7 +109,7 @@ impl StreamState {
             return Err(no_answer());
         }
         let from = out.len();
-        let result = self.answer(answer, whole, out);
+        let result = self.answer(&mut answer, whole, out);
         self.content |= out.iter().skip(from).any(StreamEvent::is_content);
         self.done |= whole;
         if failed { Err(self.failure(data)) } else { result }
@@ -134,7 +135,7 @@ impl StreamState {
     /// Takes an answer whose every choice is whole, as the body of a plain call.
     pub(super) fn whole(
         mut self,
-        answer: Answer<'_>,
+        answer: &mut Answer<'_>,
         repaired: bool,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
@@ -147,29 +148,34 @@ impl StreamState {
     }
 
     /// Takes what came beside an error.
-    pub(super) fn broken_off(mut self, answer: Answer<'_>, out: &mut Vec<StreamEvent>) {
+    pub(super) fn broken_off(mut self, answer: &mut Answer<'_>, out: &mut Vec<StreamEvent>) {
         // A second error in it says no more than the first.
         let _ = self.answer(answer, true, out);
     }
 
     /// Takes an answer or a chunk of one.
-    fn answer(&mut self, answer: Answer<'_>, whole: bool, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+    fn answer(
+        &mut self,
+        answer: &mut Answer<'_>,
+        whole: bool,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), Error> {
         let Answer { id, created, model, choices, usage, rest, .. } = answer;
         let mut result = Ok(());
-        self.head.learn(id.some().as_deref(), model.some().as_deref(), created);
+        self.head.learn(id, model, *created);
         if !choices.is_empty() || self.head.id.is_some() {
             self.start(out);
         }
         // Usage stands beside the choices, in one of them, or in a gateway's own object; never are two to be added.
         let mut usage = usage.some().map(Cow::Borrowed);
-        for (place, choice) in choices.into_iter().filter(|choice| choice.present).enumerate() {
+        for (place, choice) in choices.iter_mut().filter(|choice| choice.present).enumerate() {
             usage = usage.or(choice.usage.some().map(Cow::Borrowed));
             if let Some(error) = choice.error.some().filter(|error| says_error(error)) {
                 result = Err(self.failure(error.get()));
             }
             self.choice(place, choice, whole, out)?;
         }
-        for (name, raw) in rest {
+        for (name, raw) in rest.drain() {
             if name.starts_with("x_")
                 && let Ok(mut members) = Extra::parse(raw.get())
             {
@@ -191,7 +197,7 @@ impl StreamState {
     fn choice(
         &mut self,
         place: usize,
-        choice: Choice<'_>,
+        choice: &mut Choice<'_>,
         whole: bool,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
@@ -276,12 +282,12 @@ impl StreamState {
 }
 
 impl Head {
-    fn learn(&mut self, id: Option<&str>, model: Option<&str>, created: Raw<'_>) {
+    fn learn(&mut self, id: &mut Text<'_>, model: &mut Text<'_>, created: Raw<'_>) {
         if self.given {
             return;
         }
-        self.id = id.map(str::to_owned).or(self.id.take());
-        self.model = model.map(str::to_owned).or(self.model.take());
+        self.id = id.take_owned().or(self.id.take());
+        self.model = model.take_owned().or(self.model.take());
         self.created = created.count().filter(|secs| *secs > 0).or(self.created);
     }
 

@@ -125,7 +125,7 @@ impl Open {
                     let (name, value) = (name.into_owned(), raw.to_owned());
                     out.push(StreamEvent::Replay { choice: 0, call: Some(call), name, value });
                 }
-                let input = input.some().filter(|raw| raw.get() != "{}").map(ToOwned::to_owned);
+                let input = input.some().filter(|raw| raw.get() != "{}").map(unwrapped);
                 Kind::Call { call, begun: false, input }
             }
             _ => {
@@ -154,9 +154,9 @@ impl Open {
     }
 
     /// Takes a piece. One that does not belong into such a block means nothing.
-    pub(super) fn add(&mut self, delta: Delta<'_>, said: &mut Said, out: &mut Vec<StreamEvent>) {
+    pub(super) fn add(&mut self, delta: &mut Delta<'_>, said: &mut Said, out: &mut Vec<StreamEvent>) {
         match (delta.kind.as_str(), &mut self.kind) {
-            ("text_delta", kind @ Kind::Text { .. }) => kind.text(delta.text.some(), said, out),
+            ("text_delta", kind @ Kind::Text { .. }) => kind.text(delta.text.take(), said, out),
             ("citations_delta", Kind::Text { citations, .. }) => {
                 if let Some(citation) = delta.citation.some() {
                     said.kept = said.kept.saturating_add(citation.get().len());
@@ -164,13 +164,13 @@ impl Open {
                 }
             }
             ("thinking_delta", kind @ Kind::Thinking { .. }) => {
-                kind.think(delta.thinking.some(), said, out);
+                kind.think(delta.thinking.take(), said, out);
             }
             ("signature_delta", Kind::Thinking { signature, .. }) => {
-                *signature = delta.signature.owned();
+                *signature = delta.signature.take_owned();
             }
             ("input_json_delta", Kind::Call { call, begun, .. }) => {
-                if let Some(arguments) = delta.partial_json.owned() {
+                if let Some(arguments) = delta.partial_json.take_owned() {
                     *begun = true;
                     out.push(StreamEvent::ToolCallDelta { choice: 0, index: *call, arguments });
                 }
@@ -266,6 +266,13 @@ fn list(raw: Raw<'_>) -> Vec<Box<RawValue>> {
 /// The items as a list; `None` where there are none.
 fn join(items: &[Box<RawValue>]) -> Option<Box<RawValue>> {
     if items.is_empty() { None } else { to_raw_value(items).ok() }
+}
+
+/// An object that imitations of the format put into a text.
+fn unwrapped(raw: &RawValue) -> Box<RawValue> {
+    let text =
+        serde_json::from_str::<String>(raw.get()).ok().filter(|text| text.trim_start().starts_with('{'));
+    text.and_then(|text| RawValue::from_string(text).ok()).unwrap_or_else(|| raw.to_owned())
 }
 
 /// A block of the server's own with what came after its start.
