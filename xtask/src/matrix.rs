@@ -115,7 +115,7 @@ fn summary(report: &str) -> String {
         }
     }
     let mut text =
-        format!("\n{:<18} {:>5} {:>8} {:>8} {:>7}\n", "provider", "done", "refused", "unknown", "failed");
+        format!("\n{:<31} {:>5} {:>8} {:>8} {:>7}\n", "provider", "done", "refused", "unknown", "failed");
     let mut all = Counts::default();
     for provider in order {
         let Some(count) = counts.get(provider) else { continue };
@@ -135,7 +135,7 @@ fn summary(report: &str) -> String {
 
 fn line(provider: &str, count: &Counts) -> String {
     let Counts { done, refused, unknown, failed } = count;
-    format!("{provider:<18} {done:>5} {refused:>8} {unknown:>8} {failed:>7}\n")
+    format!("{provider:<31} {done:>5} {refused:>8} {unknown:>8} {failed:>7}\n")
 }
 
 #[cfg(test)]

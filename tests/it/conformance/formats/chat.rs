@@ -64,6 +64,7 @@ fn details(text: &str) -> Value {
 
 pub(crate) fn body(vendor: &Vendor, chat: &Chat, say: &Say) -> Value {
     let mut message = json!({"role": "assistant", "content": say.text});
+    add(chat.placeholders, &mut message);
     if say.text.is_empty() && !say.calls.is_empty() {
         message["content"] = Value::Null;
     }
@@ -102,6 +103,7 @@ pub(crate) fn body(vendor: &Vendor, chat: &Chat, say: &Say) -> Value {
         .map(|index| {
             let mut choice =
                 json!({"index": index, "message": message, "finish_reason": word(vendor, say.end)});
+            add(chat.choice_noise, &mut choice);
             if say.logprobs {
                 choice["logprobs"] =
                     json!({"content": [{"token": "F", "logprob": -0.5, "bytes": [70], "top_logprobs": []}]});
@@ -116,19 +118,25 @@ pub(crate) fn body(vendor: &Vendor, chat: &Chat, say: &Say) -> Value {
     if say.odd {
         body["x_weather"] = json!([1, "calm"]);
     }
-    noise(chat, &mut body);
+    add(chat.noise, &mut body);
     body
 }
 
-fn noise(chat: &Chat, body: &mut Value) {
-    if let Ok(Value::Object(members)) = serde_json::from_str(&format!("{{{}}}", chat.noise)) {
-        members.into_iter().for_each(|(name, value)| body[name] = value);
+/// Adds members that are written without their braces, but for those that are there.
+fn add(members: &str, object: &mut Value) {
+    let members: Value = serde_json::from_str(&format!("{{{members}}}")).expect(members);
+    for (name, value) in members.as_object().into_iter().flatten() {
+        if object.get(name).is_none() {
+            object[name] = value.clone();
+        }
     }
 }
 
 /// The deltas of an answer, in order; the last one may belong into the chunk with its end.
 fn deltas(chat: &Chat, say: &Say) -> Vec<Value> {
-    let mut deltas = vec![json!({"role": "assistant", "content": ""})];
+    let mut first = json!({"role": "assistant", "content": ""});
+    add(chat.placeholders, &mut first);
+    let mut deltas = vec![first];
     let thoughts = Say::pieces(say.thoughts);
     match chat.thoughts {
         _ if thoughts.is_empty() => {}
@@ -196,7 +204,7 @@ pub(crate) fn stream(vendor: &Vendor, chat: &Chat, say: &Say) -> String {
         if say.odd {
             chunk["x_weather"] = json!([1, "calm"]);
         }
-        noise(chat, &mut chunk);
+        add(chat.noise, &mut chunk);
         chunk
     };
     let every = |so_far: u64| {
@@ -213,6 +221,7 @@ pub(crate) fn stream(vendor: &Vendor, chat: &Chat, say: &Say) -> String {
             delta["role"] = "assistant".into();
         }
         let mut choice = json!({"index": 0, "delta": delta});
+        add(chat.choice_noise, &mut choice);
         if !chat.late_finish {
             choice["finish_reason"] = Value::Null;
         }

@@ -15,6 +15,7 @@ pub(super) const ROWS: &[Vendor] = &[
             thoughts: Thoughts::Nowhere,
             cached: &["prompt_tokens_details", "cached_tokens"],
             opening: FILTERED,
+            choice_noise: r#""content_filter_results":{"hate":{"filtered":false,"severity":"safe"}}"#,
             ..CHAT
         }),
         cannot: &[("thoughts", How::Absent), FORGETS, NO_COUNT],
@@ -25,14 +26,23 @@ pub(super) const ROWS: &[Vendor] = &[
     Vendor {
         row: "huggingface",
         model: "deepseek-ai/DeepSeek-R1",
-        format: Format::Chat(Chat { thoughts: Thoughts::Tags, usage: UsageAt::Finish, ..CHAT }),
+        format: Format::Chat(Chat {
+            thoughts: Thoughts::Tags,
+            usage: UsageAt::Finish,
+            choice_noise: r#""text":"again","seed":null"#,
+            ..CHAT
+        }),
         ..VENDOR
     },
     Vendor {
         row: "venice",
         model: "zai-org-glm-4.7",
         path: "/api/v1/chat/completions",
-        format: Format::Chat(Chat { noise: r#""cost":{"usd":0.0001,"diem":0}"#, ..CHAT }),
+        format: Format::Chat(Chat {
+            noise: r#""cost":{"usd":0.0001,"diem":0}"#,
+            placeholders: r#""refusal":"","tool_calls":[],"function_call":{"name":"","arguments":""},"audio":{"id":"","data":"","transcript":"","expires_at":0}"#,
+            ..CHAT
+        }),
         ..VENDOR
     },
     Vendor {

@@ -14,6 +14,7 @@ pub(super) const ROWS: &[Vendor] = &[
             thoughts: Thoughts::Nowhere,
             cached: &["prompt_tokens_details", "cached_tokens"],
             noise: r#""obfuscation":"x""#,
+            placeholders: r#""refusal":null,"annotations":[]"#,
             ..CHAT
         }),
         // Thoughts are for another format of its own.
@@ -52,6 +53,7 @@ pub(super) const ROWS: &[Vendor] = &[
             usage: UsageAt::Finish,
             cached: &["prompt_cache_hit_tokens"],
             opening: ": keep-alive\n\n",
+            blank: "\n\n",
             ..CHAT
         }),
         cannot: &[
@@ -199,6 +201,7 @@ pub(super) const ROWS: &[Vendor] = &[
             late_finish: true,
             done: false,
             noise: r#""citations":["https://a.test"]"#,
+            choice_noise: r#""message":{"role":"assistant","content":"all so far"},"delta":{"content":""}"#,
             ..CHAT
         }),
         cannot: &[

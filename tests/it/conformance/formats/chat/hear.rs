@@ -214,7 +214,9 @@ fn thoughts(chat: &Chat, content: &Value, message: &mut Members, heard: &mut Hea
             });
             thinking.filter(|parts| !parts.is_empty()).map(|parts| json!({"content": parts}))
         }
-        Thoughts::Nowhere | Thoughts::Tags => None,
+        // What came between tags goes back in a member, where there is one for it.
+        Thoughts::Tags => message.take("reasoning").map(|thought| json!({"reasoning": thought})),
+        Thoughts::Nowhere => None,
     };
     if let Some(back) = back {
         heard.thoughts = back;
