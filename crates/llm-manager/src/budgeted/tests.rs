@@ -195,7 +195,7 @@ fn money_cannot_be_limited_where_the_price_is_unknown() {
         if tagged { builder.per_tag("team", money, 9) } else { builder.budget(Budget::new("job", money)) }
             .build()
     };
-    let half = Price { output: None, ..price() };
+    let half = llm_types::Price { rates: price().rates.with(llm_types::Class::Output, None), ..price() };
     for (price, tagged) in [(None, false), (None, true), (Some(half), false)] {
         let error = build(price, tagged).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
