@@ -18,7 +18,7 @@ const COMMANDS_ELSEWHERE: &[&str] = &[
     "history",
     "logs",
     "man",
-    "price",
+    "prices",
     "pricing",
     "providers",
     "run",

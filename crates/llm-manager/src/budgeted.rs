@@ -84,7 +84,7 @@ pub struct BudgetedBuilder {
 impl BudgetedBuilder {
     /// What the model's tokens cost, whatever its answers say of their cost. Default: unknown, and only tokens can be
     /// limited.
-    pub fn price(mut self, price: impl Into<Prices>) -> Self {
+    pub fn price(mut self, price: Price) -> Self {
         self.price = Some(Tariff { prices: Arc::new(price.into()), is_stated: true });
         self
     }

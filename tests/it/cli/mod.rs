@@ -11,5 +11,6 @@ mod metrics;
 mod older;
 mod origin;
 mod other;
+mod price;
 mod signals;
 mod terminal;

@@ -4,6 +4,7 @@ mod batch;
 mod calls;
 mod config;
 mod local;
+mod price;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use self::config::{
     KeysPath, KeysRm, KeysSet, KeysTest, SetModel,
 };
 pub use self::local::{List, Mock, Version};
+pub use self::price::Price;
 use crate::term::{ErrorForm, colour};
 
 const ABOUT: &str = "Ask any large language model: one prompt or ten million.";
@@ -52,6 +54,8 @@ pub enum Command {
     Models(Models),
     /// List what is configured
     List(List),
+    /// Say what a model costs, and what a call would
+    Price(Price),
     /// See whether a model can be used: its server's list, then one short chat
     Test(Test),
     /// Write a configuration file that explains itself
@@ -139,6 +143,7 @@ impl Command {
             Self::Ask(Ask { talk, .. })
             | Self::Models(Models { talk, .. })
             | Self::List(List { talk, .. })
+            | Self::Price(Price { talk, .. })
             | Self::Test(Test { talk, .. })
             | Self::Mock(Mock { talk, .. })
             | Self::Version(Version { talk, .. })

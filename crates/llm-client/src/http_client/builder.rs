@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use llm_types::{Capabilities, Error, ErrorKind, Extra, InvalidSecret, Prices, Secret};
+use llm_types::{Capabilities, Error, ErrorKind, Extra, InvalidSecret, Price, Prices, Secret};
 use tower::{Layer, Service};
 
 use super::pricing::Pricing;
@@ -184,8 +184,13 @@ impl HttpClientBuilder {
     }
 
     /// What the model's tokens cost, so that each answer says its cost. Default: unknown, which is not nothing.
-    pub fn price(mut self, price: impl Into<Prices>) -> Self {
-        self.pricing.prices = Some(Arc::new(price.into()));
+    pub fn price(self, price: Price) -> Self {
+        self.prices(price.into())
+    }
+
+    /// The same with the days that prices begin on.
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.pricing.prices = Some(Arc::new(prices));
         self
     }
 

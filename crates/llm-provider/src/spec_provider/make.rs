@@ -102,7 +102,7 @@ impl SpecProvider {
             model.price.is_none() && row.owns(address) && PriceTable::built_in().tells_cost(row.name);
         builder = builder.tells_cost(is_told);
         if let Some(prices) = self.prices_at(model, address) {
-            builder = builder.price(Prices::clone(&prices));
+            builder = builder.prices(Prices::clone(&prices));
         }
         if let Some(tokens) = tokens {
             builder = builder.tokens(tokens);
