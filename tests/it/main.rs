@@ -12,5 +12,6 @@
 mod cli;
 mod client;
 mod coming_from;
+mod conformance;
 mod pools;
 mod telemetry;

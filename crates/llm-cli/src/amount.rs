@@ -1,7 +1,9 @@
-//! Amounts on the command line: spans of time, shares, numbers.
+//! Amounts on the command line: spans of time, shares, numbers, how hard to think.
 
 use std::str::FromStr;
 use std::time::Duration;
+
+use llm_types::{ReasoningEffort, ReasoningSetting};
 
 /// A span of time: `90`, `90s`, `1.5m`, `1h30m`, `250ms`, `2d`.
 ///
@@ -71,6 +73,31 @@ pub fn not_negative(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0).ok_or("a number from 0 up".to_owned())
 }
 
+/// How much to think: a level, on or off, or the most tokens to think with.
+///
+/// # Errors
+/// Says what is allowed.
+pub fn thinking(text: &str) -> Result<ReasoningSetting, String> {
+    let wrong =
+        || "off, minimal, low, medium, high, xhigh, max, on, or a number of tokens such as 8000".to_owned();
+    let word = text.trim().to_ascii_lowercase();
+    let none = ReasoningSetting::default();
+    if word.starts_with(|c: char| c.is_ascii_digit()) {
+        return match word.parse::<u64>() {
+            Ok(0) => Err("0 tokens is no thinking, which is written `off`".to_owned()),
+            Ok(tokens) => Ok(ReasoningSetting { budget_tokens: Some(tokens), ..none }),
+            Err(_) => Err(wrong()),
+        };
+    }
+    if word == "on" {
+        return Ok(ReasoningSetting { enabled: Some(true), ..none });
+    }
+    match ReasoningEffort::parse(&word) {
+        Some(effort) => Ok(ReasoningSetting { effort: Some(effort), ..none }),
+        None => Err(wrong()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,5 +127,21 @@ mod tests {
         assert_eq!("0.2".parse(), Ok(Delay { least: ms(200), most: ms(200) }));
         assert_eq!("0.1-0.5".parse(), Ok(Delay { least: ms(100), most: ms(500) }));
         assert!("0.5-0.1".parse::<Delay>().is_err());
+    }
+
+    #[test]
+    fn thinking_is_a_level_a_switch_or_a_number_of_tokens() {
+        let read = |text: &str| thinking(text).map(|r| (r.effort, r.budget_tokens, r.enabled));
+        for (text, effort) in
+            [("off", ReasoningEffort::Off), ("none", ReasoningEffort::Off), ("Max", ReasoningEffort::Max)]
+        {
+            assert_eq!(read(text), Ok((Some(effort), None, None)), "{text}");
+        }
+        assert_eq!(read("8000"), Ok((None, Some(8000), None)));
+        assert_eq!(read("on"), Ok((None, None, Some(true))));
+        assert!(read("0").unwrap_err().contains("`off`"));
+        for text in ["", "loud", "-1", "8k", "1.5", "99999999999999999999"] {
+            assert!(read(text).unwrap_err().contains("xhigh"), "{text}");
+        }
     }
 }

@@ -12,7 +12,6 @@ const COMMANDS_ELSEWHERE: &[&str] = &[
     "cache",
     "chat",
     "completions",
-    "count",
     "doctor",
     "embed",
     "history",
@@ -120,7 +119,10 @@ fn first_word(args: &[OsString], cli: &clap::Command, from: usize) -> First {
             "-" => return First::Word(at),
             _ if text.starts_with("--") => {
                 1 + usize::from(
-                    !text.contains('=') && takes_value(cli, |arg| arg.get_long() == text.strip_prefix("--")),
+                    !text.contains('=')
+                        && text
+                            .strip_prefix("--")
+                            .is_some_and(|name| takes_value(cli, |arg| is_long(arg, name))),
                 )
             }
             _ if text.starts_with('-') => {
@@ -139,6 +141,10 @@ fn first_word(args: &[OsString], cli: &clap::Command, from: usize) -> First {
 /// Whether an option takes a value, at whatever command: an option of one name means the same everywhere.
 fn takes_value(cli: &clap::Command, is: impl Fn(&clap::Arg) -> bool + Copy) -> bool {
     every_argument(cli).any(|arg| is(arg) && arg.get_action().takes_values())
+}
+
+fn is_long(arg: &clap::Arg, name: &str) -> bool {
+    arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
 }
 
 fn every_argument(cli: &clap::Command) -> Box<dyn Iterator<Item = &clap::Arg> + '_> {
@@ -199,6 +205,7 @@ mod tests {
     fn a_command_is_found_behind_options() {
         for (given, meaning) in [
             ("batch|in.jsonl", "batch|in.jsonl"),
+            ("--reasoning-effort|high|batch|in", "batch|--reasoning-effort|high|in"),
             ("-m|fast|batch|in.jsonl|-c|3", "batch|-m|fast|in.jsonl|-c|3"),
             ("--set|max_retries=1|-vm|fast|test", "test|--set|max_retries=1|-vm|fast"),
             ("--color=never|version", "version|--color=never"),

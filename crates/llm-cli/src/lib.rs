@@ -11,6 +11,7 @@
 pub mod amount;
 pub mod args;
 mod commands;
+mod conversation;
 pub mod exit;
 #[cfg(feature = "prometheus")]
 mod exporter;
@@ -18,12 +19,14 @@ pub mod failure;
 mod folders;
 pub mod intent;
 mod logging;
+mod program;
 pub mod progress;
 pub mod prompt;
 mod session;
 mod signals;
 mod table;
 pub mod term;
+mod tools_file;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -95,6 +98,7 @@ fn dispatch(command: Command, term: &Arc<Term>) -> Result<Exit, Failure> {
             None => commands::batch::run(&batch.run, term),
         },
         Command::Models(models) => commands::models::run(&models, term),
+        Command::Count(count) => commands::count::run(&count, term),
         Command::List(list) => commands::list::run(&list, term),
         Command::Price(price) => commands::price::run(&price, term),
         Command::Test(test) => commands::test::run(&test, term),

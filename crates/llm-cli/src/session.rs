@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) settings: Settings,
     /// What the model's tokens cost, where the configuration says so.
     pub(crate) price: Option<Prices>,
+    /// The variable that holds the key, or that would.
+    pub(crate) key_variable: Option<String>,
 }
 
 impl Session {
@@ -54,6 +56,28 @@ impl Session {
         Self::of(&loaded, &choice, term)
     }
 
+    /// The client of the model that the user means, for looking at what it would send: a key that is missing is no
+    /// hindrance, where there is one place for it.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open).
+    pub(crate) fn for_preview(model: &Model, term: &Term) -> Result<Self, Failure> {
+        let missing = match Self::open(model, term) {
+            Err(failure) if failure.exit == Exit::Key && model.api_key.is_none() => failure,
+            opened => return opened,
+        };
+        let stand_in = Model { api_key: Some("no-key".to_owned()), ..model.clone() };
+        let Ok(session) = configuration(Some(&stand_in), &[]).and_then(|loaded| {
+            let choice = loaded.choose(model.model.as_deref()).map_err(Failure::from)?;
+            Self::of(&loaded, &choice, term)
+        }) else {
+            return Err(missing);
+        };
+        let why = missing.lines().into_iter().next().unwrap_or_default();
+        term.warn(&format!("the call itself would fail: {why}"));
+        Ok(session)
+    }
+
     /// A client of the server that the user means, by the name of a provider or of one of its models, or by its address
     /// alone.
     ///
@@ -62,6 +86,12 @@ impl Session {
     pub(crate) fn for_server(model: &Model, name: Option<&str>, term: &Term) -> Result<Self, Failure> {
         let loaded = configuration(Some(model), &[])?;
         warn(&loaded.warnings, term);
+        // A name that says a provider, and is neither that nor a model's, is a slip: whatever address is given.
+        if let Some(name) = name
+            && loaded.manager.resolve(name).is_err()
+        {
+            loaded.manager.require_provider(name)?;
+        }
         let name = name.or(model.model.as_deref());
         let of_provider = name.and_then(|name| Some(loaded.any_model(&*loaded.manager.provider(name)?)));
         let has_address = model.base_url.is_some()
@@ -81,13 +111,24 @@ impl Session {
             // They were checked when they were read.
             settings.set(set.key, &set.value).map_err(Error::from)?;
         }
-        Ok(Self { client, settings, price: choice.price.clone() })
+        Ok(Self { client, settings, price: choice.price.clone(), key_variable: key_variable(loaded, choice) })
     }
 
     /// A call of this client failed.
     pub(crate) fn failure(&self, error: Error) -> Failure {
         Failure::from(error).of_at_most(self.settings.max_retries.saturating_add(1))
     }
+}
+
+/// The variable of the model's key: the one that it comes from, else the vendor's own.
+fn key_variable(loaded: &Loaded, choice: &Choice) -> Option<String> {
+    let by = choice.key_by.as_deref().unwrap_or_default();
+    let end =
+        by.find(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_').unwrap_or(by.len());
+    let named = by.get(..end).filter(|name| name.len() > 1);
+    let provider = choice.id.split('/').next().and_then(|name| loaded.manager.provider(name));
+    let usual = || provider?.spec()?.key_env.first().map(|name| (*name).to_owned());
+    named.map(str::to_owned).or_else(usual)
 }
 
 /// Reads the configuration.

@@ -8,7 +8,8 @@ use llm_types::Warning;
 
 /// A request as it would be sent. Nothing secret is in it: a key's place is marked, its text is not there.
 ///
-/// The headers that belong to the connection alone (`host`, `content-length`) are not among those shown.
+/// The headers that the transport adds (`host`, `content-length`, the `accept-encoding` of a plain call) are not among
+/// those shown.
 #[derive(Clone, Debug)]
 pub struct Preview {
     /// The client that would send it, `provider/model`.

@@ -32,6 +32,7 @@ use llm_types::{
 pub use self::budget::{Budget, BudgetLimits, BudgetState, Budgets, Spend};
 use self::budget::{Refusal, unknown_price};
 use self::estimate::Learned;
+pub use self::estimate::estimate_input_tokens;
 use self::reservation::{Estimate, Refused, Reservation, Tariff};
 use self::stream::Metered;
 pub use self::tags::TagBudgets;

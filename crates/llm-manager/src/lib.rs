@@ -43,6 +43,7 @@ pub use crate::aggregator::{Aggregator, AggregatorBuilder, Cause};
 pub use crate::balance::Strategy;
 pub use crate::budgeted::{
     Budget, BudgetLimits, BudgetState, Budgeted, BudgetedBuilder, Budgets, Spend, TagBudgets,
+    estimate_input_tokens,
 };
 pub use crate::global::{install, manager};
 pub use crate::group::Member;

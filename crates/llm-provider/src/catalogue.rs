@@ -109,7 +109,7 @@ const MOCK: ProviderSpec = ProviderSpec {
         thoughts: Some(false),
         seed: Some(false),
         stop: Some(false),
-        n: Some(false),
+        n: Some(true),
         logprobs: Some(false),
         embeddings: Some(true),
         model_list: Some(true),

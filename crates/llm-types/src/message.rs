@@ -1,5 +1,7 @@
 //! Messages and the parts they are made of.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::value::RawValue;
 
 use crate::extra::Extra;
@@ -216,6 +218,13 @@ impl Media {
     #[must_use]
     pub fn from_url(url: impl Into<String>) -> Self {
         Self::new(MediaSource::from_url(url.into()))
+    }
+
+    /// A medium from its bytes, of this type: `image/png`, `audio/wav`, `application/pdf` …
+    #[must_use]
+    pub fn from_bytes(media_type: impl Into<String>, bytes: &[u8]) -> Self {
+        let data = BASE64_STANDARD.encode(bytes);
+        Self::new(MediaSource::Base64 { media_type: media_type.into(), data })
     }
 }
 

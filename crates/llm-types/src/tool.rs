@@ -79,6 +79,19 @@ pub struct ToolCall {
     pub extra: Extra,
 }
 
+impl ToolCall {
+    /// The arguments as JSON text: `{}` where the model gave none, which it writes in several ways. Text that is no JSON
+    /// stays as it is, and so does the input of a free-text tool.
+    #[must_use]
+    pub fn json(&self) -> &str {
+        match self.arguments.trim() {
+            _ if self.custom => &self.arguments,
+            "" | "null" => "{}",
+            text => text,
+        }
+    }
+}
+
 /// What a tool call gave.
 #[derive(Clone, Debug, Default)]
 pub struct ToolResult {

@@ -57,3 +57,39 @@ async fn every_command_in_the_page_on_configuration_is_one() {
         llm.run(&args).await.exits(code);
     }
 }
+
+#[tokio::test]
+async fn every_command_in_the_page_on_asking_is_one() {
+    let page = include_str!("../../../docs/asking.md");
+    let server = llm_mock::MockServer::start().await;
+    let llm = Llm::new().variable("LLM_RS_BASE_URL", &server.base_url()).variable("LLM_RS_MODEL", "gpt-5");
+    let (_, tools) = blocks(page, "json").remove(0);
+    llm.write("tools.json", &tools);
+    llm.write("calls.json", &tools.replace(r#""run""#, r#""x-run""#));
+    llm.write("weather.sh", "echo rain");
+    llm.write("questions.jsonl", "{\"q\": \"one\"}\n");
+    // What `jq` would make of it.
+    llm.write("told.json", r#"[{"role": "user", "content": "hi"}]"#);
+    let mut asked = 0;
+    for (line, block) in blocks(page, "sh") {
+        for command in block.lines().filter(|command| command.starts_with("llm ")) {
+            let (command, file) = match command.split_once(" > ") {
+                Some((command, file)) => (command, Some(file)),
+                None => (command, None),
+            };
+            // Quoted words are one word each.
+            let words = command.split('"').enumerate().flat_map(|(at, text)| match at % 2 {
+                0 => text.split_whitespace().collect::<Vec<_>>(),
+                _ => vec![text],
+            });
+            let args: Vec<&str> = words.skip(1).collect();
+            let ran = llm.run(&args).await;
+            assert_eq!(ran.code, 0, "line {line}: {command}: {}", ran.err);
+            if let Some(file) = file {
+                llm.write(file, &ran.out);
+            }
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, 13);
+}

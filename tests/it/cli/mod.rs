@@ -3,7 +3,9 @@
 mod ask;
 mod batch;
 mod config;
+mod conversation;
 mod docs;
+mod dry_run;
 mod errors;
 mod harness;
 mod keys;
@@ -14,3 +16,6 @@ mod other;
 mod price;
 mod signals;
 mod terminal;
+mod tools;
+mod two_turns;
+mod vendors;

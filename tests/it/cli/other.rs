@@ -32,7 +32,8 @@ async fn version_is_said_in_three_ways() {
 async fn every_command_explains_itself_with_examples_codes_and_variables() {
     let llm = Llm::new();
     let top = llm.run(&["--help"]).await.exits(0).out;
-    for command in ["ask", "batch", "models", "list", "test", "init", "set-model", "mock", "version"] {
+    for command in ["ask", "batch", "models", "count", "list", "test", "init", "set-model", "mock", "version"]
+    {
         assert!(top.contains(&format!("\n  {command} ")), "{command} is not in: {top}");
         for args in [&[command, "--help"][..], &["help", command]] {
             let help = llm.run(args).await.exits(0).out;

@@ -1,5 +1,6 @@
 //! The client over real sockets, against the mock server.
 
+mod bad_bodies;
 mod blocking;
 mod cost;
 mod faults;

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use llm_batch::MaxFailures;
 use llm_types::{Money, Price};
 
-use super::{Model, Talk};
+use super::{Model, Talk, Thinking};
 use crate::amount::{not_negative, span};
 
 /// `llm batch`.
@@ -91,6 +91,9 @@ pub struct BatchRun {
     /// The most tokens to write for a row
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_tokens: Option<u64>,
+    /// How much the model thinks before it answers a row.
+    #[command(flatten)]
+    pub thinking: Thinking,
     /// Only the first N rows
     #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<u64>,

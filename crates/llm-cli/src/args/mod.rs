@@ -5,19 +5,21 @@ mod calls;
 mod config;
 mod local;
 mod price;
+mod question;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 pub use self::batch::{Batch, BatchAction, BatchRun, BatchVerify, OnChange, SaveInput};
-pub use self::calls::{Ask, Models, Reasoning, Test};
+pub use self::calls::{Ask, Count, Models, Reasoning, Test};
 pub use self::config::{
     Config, ConfigAction, ConfigCheck, ConfigEdit, ConfigPath, ConfigShow, Init, Keys, KeysAction, KeysList,
     KeysPath, KeysRm, KeysSet, KeysTest, SetModel,
 };
 pub use self::local::{List, Mock, Version};
 pub use self::price::Price;
+pub use self::question::{Question, Thinking};
 use crate::term::{ErrorForm, colour};
 
 const ABOUT: &str = "Ask any large language model: one prompt or ten million.";
@@ -52,6 +54,8 @@ pub enum Command {
     Batch(Batch),
     /// List the models that a server offers
     Models(Models),
+    /// Count the tokens that a prompt is read as
+    Count(Count),
     /// List what is configured
     List(List),
     /// Say what a model costs, and what a call would
@@ -142,6 +146,7 @@ impl Command {
         match self {
             Self::Ask(Ask { talk, .. })
             | Self::Models(Models { talk, .. })
+            | Self::Count(Count { talk, .. })
             | Self::List(List { talk, .. })
             | Self::Price(Price { talk, .. })
             | Self::Test(Test { talk, .. })

@@ -3,6 +3,7 @@
 pub(crate) mod ask;
 pub(crate) mod batch;
 pub(crate) mod config;
+pub(crate) mod count;
 pub(crate) mod init;
 pub(crate) mod keys;
 pub(crate) mod list;

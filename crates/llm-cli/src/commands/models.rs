@@ -20,7 +20,7 @@ use crate::term::Term;
 pub(crate) fn run(args: &Models, term: &Arc<Term>) -> Result<Exit, Failure> {
     let runtime = crate::runtime(1)?;
     let _inside = runtime.enter();
-    let session = Session::for_server(&args.model, args.name.as_deref(), term)?;
+    let session = Session::for_server(&args.model, args.provider.as_deref(), term)?;
     let models = runtime.block_on(async {
         let mut signals = Signals::listen().map_err(crate::no_signals)?;
         let Some(lister) = session.client.model_lister() else {

@@ -43,6 +43,11 @@ impl<W: Write> Answer<W> {
         !self.any
     }
 
+    /// Whether what comes next begins a line.
+    pub fn ends_line(&self) -> bool {
+        self.ends_line
+    }
+
     /// Takes the next piece.
     ///
     /// # Errors

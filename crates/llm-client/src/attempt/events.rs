@@ -57,6 +57,7 @@ impl Events {
             failure: None,
             key: key.filter(|_| wire_log::logs_bodies()).cloned(),
         };
+        let mut begun = false;
         loop {
             if events.ready.iter().any(StreamEvent::is_content) {
                 return Ok(events);
@@ -69,6 +70,12 @@ impl Events {
                 return Err(Error::new(ErrorKind::Internal, "a stream ended without saying so"));
             };
             let chunk = body.next_chunk().await;
+            let begins = !std::mem::replace(&mut begun, true);
+            if begins
+                && chunk.as_ref().is_some_and(|c| c.as_ref().is_ok_and(|c| is_html(&HeaderMap::new(), c)))
+            {
+                return Err(html());
+            }
             events.take(chunk);
         }
     }
@@ -76,7 +83,11 @@ impl Events {
     /// A server that answers a streaming request with a whole answer, or with an error.
     fn whole(site: &Site, bytes: &Bytes, warnings: &[Warning]) -> Result<Self, Error> {
         let mut fresh = Vec::new();
-        site.dialect.decode_unstreamed(bytes, &site.target(), &mut fresh)?;
+        let failure = match site.dialect.decode_unstreamed(bytes, &site.target(), &mut fresh) {
+            // What came before a failure is paid for.
+            Err(error) if fresh.iter().any(StreamEvent::is_content) => Some(error),
+            result => result.map(|()| None)?,
+        };
         let mut ready = VecDeque::from(fresh);
         insert_warnings(&mut ready, warnings);
         Ok(Self {
@@ -85,7 +96,7 @@ impl Events {
             state: None,
             ready,
             fresh: Vec::new(),
-            failure: None,
+            failure,
             key: None,
         })
     }

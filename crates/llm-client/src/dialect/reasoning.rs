@@ -229,6 +229,12 @@ pub(crate) fn note_other_word(level: ReasoningEffort, word: &str, body: &mut Bod
 fn effort(level: ReasoningEffort, quirks: &Quirks, body: &mut Body) -> Result<(), Error> {
     match word(level, quirks) {
         Some(word) => {
+            let shared = quirks.efforts.iter().filter(|(_, known)| *known == word).count() > 1;
+            if shared && ReasoningEffort::parse(word).is_none() {
+                let message =
+                    format!("{} is sent as {word}: this endpoint thinks or does not", level.as_str());
+                body.warn("reasoning.effort", message)?;
+            }
             note_other_word(level, word, body)?;
             body.member("reasoning_effort", word)
         }
@@ -378,6 +384,11 @@ mod tests {
         assert_eq!(
             written(&level(Medium), &quirks),
             sent(r#"{"reasoning_effort":"high"}"#, &["reasoning.effort"])
+        );
+        let one = Quirks { efforts: &[(Low, "default"), (High, "default")], ..Quirks::NONE };
+        assert_eq!(
+            written(&level(High), &one),
+            sent(r#"{"reasoning_effort":"default"}"#, &["reasoning.effort"])
         );
         // Whoever only wants it to think gets a level, and asked for none.
         assert_eq!(written(&on(), &quirks), sent(r#"{"reasoning_effort":"high"}"#, &[]));

@@ -17,6 +17,7 @@ mod gemini_protocol;
 pub(super) mod recorded;
 mod robust;
 mod tables;
+mod tools;
 
 const DIALECT: Dialect = Dialect::OpenAiChat;
 const TARGET: WireTarget<'static> =

@@ -1,12 +1,16 @@
 //! Puts streamed tool calls together, whatever a server leaves out, repeats or numbers oddly.
 //!
 //! A fragment goes to a call by its id, else by its index, else by its place in the list, else to the call that is open.
-//! A new id is a new call, even under an index that was used before. Calls are counted from 0 in order of appearance.
+//! A new id is a new call, even under an index that was used before; so is an id that was used before, where it comes with
+//! a name and another index, or with a name behind a complete call: the second of the two gets an id of ours, so that
+//! results can be told apart. Calls are counted from 0 in order of appearance.
 
 use std::borrow::Cow;
 
 use llm_types::StreamEvent;
 use serde_json::value::RawValue;
+
+use crate::dialect::events::one_id_for_two;
 
 /// Arguments that wait for a name are held back up to this many bytes; then there is none.
 const MOST_WAITING: usize = 1 << 20;
@@ -41,6 +45,10 @@ struct Call {
     name: Option<String>,
     custom: bool,
     started: bool,
+    /// Another call had the id before it.
+    repeats_id: bool,
+    /// All there is of the arguments is `{}`, which is held back: some servers begin with it whatever follows.
+    held: bool,
     /// Arguments that came before the start could be told.
     waiting: String,
     replay: Vec<(String, Box<RawValue>)>,
@@ -65,7 +73,12 @@ impl ToolDeltas {
         out: &mut Vec<StreamEvent>,
     ) {
         let at = self.route(&fragment);
+        let id_of = |call: &Call| call.id.as_deref().is_some_and(|id| Some(id) == fragment.id.as_deref());
+        let repeats_id = self.calls.get(..at).is_some_and(|before| before.iter().any(id_of));
         let Some(call) = self.calls.get_mut(at) else { return };
+        if call.is_told_again(&fragment) {
+            return;
+        }
         let Fragment { index, place, id, name, arguments, custom, replay } = fragment;
         if call.index.is_none() {
             call.index = index;
@@ -74,15 +87,28 @@ impl ToolDeltas {
         call.custom |= custom;
         if call.id.is_none() {
             call.id = id.map(Cow::into_owned);
+            call.repeats_id = repeats_id;
         }
         if call.name.is_none() {
             call.name = name.map(Cow::into_owned);
         }
         call.replay.extend(replay);
         if let Some(text) = arguments.filter(|text| !text.is_empty()) {
+            let is_first = call.json.bytes == 0;
             call.json.push(&text);
-            if call.started {
-                let arguments = text.into_owned();
+            let was_held = std::mem::take(&mut call.held);
+            if is_first && text == "{}" && !call.custom {
+                call.held = true;
+            } else if was_held && !text.starts_with('{') {
+                call.waiting.push_str("{}");
+            }
+            if call.held {
+                // It is given at the end, where nothing else comes.
+            } else if call.started {
+                let arguments = match std::mem::take(&mut call.waiting) {
+                    held if held.is_empty() => text.into_owned(),
+                    held => held + &text,
+                };
                 out.push(StreamEvent::ToolCallDelta { choice, index: number(at), arguments });
             } else {
                 call.waiting.push_str(&text);
@@ -94,7 +120,7 @@ impl ToolDeltas {
         }
         // Calls start in order, each as soon as its name is known and no id can be expected any more.
         for (i, call) in self.calls.iter_mut().enumerate() {
-            let told = call.id.is_some() || !call.waiting.is_empty() || i < at;
+            let told = call.id.is_some() || call.json.bytes > 0 || i < at;
             let waits = (call.name.is_none() || !told) && call.waiting.len() <= MOST_WAITING;
             if !call.started && waits {
                 break;
@@ -115,6 +141,10 @@ impl ToolDeltas {
         }
         for (at, call) in self.calls.iter_mut().enumerate() {
             call.start(choice, at, &make_id, out);
+            if std::mem::take(&mut call.held) {
+                let arguments = "{}".to_owned();
+                out.push(StreamEvent::ToolCallDelta { choice, index: number(at), arguments });
+            }
             out.push(StreamEvent::ToolCallEnd { choice, index: number(at) });
         }
     }
@@ -122,7 +152,10 @@ impl ToolDeltas {
     /// The call that the fragment belongs to, made where it is new.
     fn route(&mut self, fragment: &Fragment<'_>) -> usize {
         let found = match &fragment.id {
-            Some(id) => self.by_id(id).or_else(|| self.without_id(fragment)),
+            Some(id) => match self.by_id(id, fragment.index) {
+                Some(at) => Some(at).filter(|at| !self.is_another(*at, fragment)),
+                None => self.without_id(fragment),
+            },
             None => self.by_place(fragment),
         };
         found.unwrap_or_else(|| {
@@ -132,8 +165,19 @@ impl ToolDeltas {
         })
     }
 
-    fn by_id(&self, id: &str) -> Option<usize> {
-        self.calls.iter().rposition(|call| call.id.as_deref() == Some(id))
+    /// The call with this id; of several, the one with this index too.
+    fn by_id(&self, id: &str, index: Option<u64>) -> Option<usize> {
+        let has_id = |call: &Call| call.id.as_deref() == Some(id);
+        let both = self.calls.iter().rposition(|call| has_id(call) && call.index == index);
+        both.or_else(|| self.calls.iter().rposition(has_id))
+    }
+
+    /// Whether the fragment begins another call than the one at this place, though it has its id.
+    fn is_another(&self, at: usize, fragment: &Fragment<'_>) -> bool {
+        let Some(call) = self.calls.get(at) else { return true };
+        let elsewhere = matches!((call.index, fragment.index), (Some(one), Some(other)) if one != other);
+        let begins = elsewhere && fragment.name.is_some() || call.is_followed_by(fragment);
+        begins && !call.is_told_again(fragment)
     }
 
     /// An id that comes late belongs to the call of its index that has none yet.
@@ -167,6 +211,18 @@ impl Call {
         other || (self.json.is_whole() && more)
     }
 
+    /// Whether the fragment says nothing but the whole call again, as it was: name, id, index and arguments.
+    fn is_told_again(&self, fragment: &Fragment<'_>) -> bool {
+        let Some(text) = fragment.arguments.as_deref().filter(|text| !text.is_empty()) else { return false };
+        self.json.is_whole()
+            && self.id.is_some()
+            && self.id.as_deref() == fragment.id.as_deref()
+            && self.name.is_some()
+            && self.name.as_deref() == fragment.name.as_deref()
+            && self.index == fragment.index
+            && self.json.is_text(text)
+    }
+
     fn start(
         &mut self,
         choice: u32,
@@ -178,8 +234,11 @@ impl Call {
             return;
         }
         let index = number(at);
-        let id = self.id.clone().unwrap_or_else(|| make_id(index));
+        let id = self.id.clone().filter(|_| !self.repeats_id).unwrap_or_else(|| make_id(index));
         let name = self.name.clone().unwrap_or_default();
+        if self.repeats_id {
+            out.push(one_id_for_two());
+        }
         out.push(StreamEvent::ToolCallStart {
             choice,
             index,
@@ -213,11 +272,16 @@ struct JsonEnd {
     in_string: bool,
     escaped: bool,
     whole: bool,
+    bytes: usize,
+    /// A hash of all bytes.
+    hash: u64,
 }
 
 impl JsonEnd {
     fn push(&mut self, text: &str) {
+        self.bytes = self.bytes.saturating_add(text.len());
         for byte in text.bytes() {
+            self.hash = (self.hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
             match byte {
                 _ if self.escaped => self.escaped = false,
                 b'\\' if self.in_string => self.escaped = true,
@@ -235,6 +299,15 @@ impl JsonEnd {
 
     fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// Whether what went by is this text.
+    fn is_text(&self, text: &str) -> bool {
+        let mut other = Self::default();
+        if self.bytes == text.len() {
+            other.push(text);
+        }
+        other.bytes == self.bytes && other.hash == self.hash
     }
 }
 
@@ -281,6 +354,7 @@ mod tests {
                     assert_eq!(index, ended);
                     ended += 1;
                 }
+                StreamEvent::Warning(_) => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -390,6 +464,53 @@ mod tests {
             &[&[(zero, "", "f", "{")], &[(zero, "", "f", "}")], &[(zero, "", "f", "")]],
             &[("made_0", "f", "{}")],
         );
+    }
+
+    #[test]
+    fn an_id_that_two_calls_share_is_given_to_the_first() {
+        let (zero, one, none) = (Some(0), Some(1), None);
+        let two: &[(&str, &str, &str)] = &[("a", "f", r#"{"x":1}"#), ("made_1", "f", r#"{"y":2}"#)];
+        check("whole", &[&[(zero, "a", "f", r#"{"x":1}"#), (one, "a", "f", r#"{"y":2}"#)]], two);
+        check("no index", &[&[(none, "a", "f", r#"{"x":1}"#)], &[(none, "a", "f", r#"{"y":2}"#)]], two);
+        check("one index", &[&[(zero, "a", "f", r#"{"x":1}"#)], &[(zero, "a", "f", r#"{"y":2}"#)]], two);
+        check(
+            "interleaved, id on every fragment",
+            &[
+                &[(zero, "a", "f", ""), (one, "a", "f", "")],
+                &[(one, "a", "", r#"{"y""#), (zero, "a", "", r#"{"x""#)],
+                &[(zero, "", "", ":1}"), (one, "", "", ":2}")],
+            ],
+            two,
+        );
+        check(
+            "the same arguments under another index are another call",
+            &[&[(zero, "a", "f", "{}"), (one, "a", "f", "{}")]],
+            &[("a", "f", "{}"), ("made_1", "f", "{}")],
+        );
+        check(
+            "the whole call told again is the same call",
+            &[
+                &[(zero, "a", "f", r#"{"x""#)],
+                &[(zero, "", "", ":1}")],
+                &[(zero, "a", "f", r#"{"x":1}"#)],
+                &[(one, "b", "g", "{}")],
+                &[(one, "b", "g", "{}")],
+            ],
+            &[("a", "f", r#"{"x":1}"#), ("b", "g", "{}")],
+        );
+    }
+
+    #[test]
+    fn an_empty_object_before_the_arguments_is_none_of_them() {
+        let zero = Some(0);
+        check(
+            "before",
+            &[&[(zero, "a", "f", "{}")], &[(zero, "", "", r#"{"x":1}"#)]],
+            &[("a", "f", r#"{"x":1}"#)],
+        );
+        check("alone", &[&[(zero, "a", "f", "{}")], &[(zero, "", "", "")]], &[("a", "f", "{}")]);
+        check("without id", &[&[(zero, "", "f", "{}")], &[(zero, "", "", "{\"")]], &[("made_0", "f", "{\"")]);
+        check("before nonsense", &[&[(zero, "a", "f", "{}")], &[(zero, "", "", " ")]], &[("a", "f", "{} ")]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a client would send: the job of a call with a key's place in it, and no key.
 
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use llm_types::{ChatRequest, Error, Secret};
 
@@ -7,6 +8,7 @@ use super::HttpClient;
 use crate::attempt::{Attempt, Job, authorise};
 use crate::call::Call;
 use crate::contract::Previewer;
+use crate::lane::KeyPool;
 use crate::preview::{HeaderText, Preview};
 
 impl Previewer for HttpClient {
@@ -14,7 +16,7 @@ impl Previewer for HttpClient {
         let client = &self.0;
         let (job, _) = client.chat_job(request, streamed, call).map_err(|error| client.describe(error))?;
         // The form of a key decides where it stands; it is given back at once.
-        let lease = client.lanes.pool().and_then(|pool| pool.checkout());
+        let lease = client.lanes.pool().and_then(KeyPool::checkout);
         let key = lease.as_ref().map(|lease| lease.key().clone());
         // A token is asked for when it is needed. Any text stands for it.
         let token = client.site.tokens.as_ref().filter(|_| key.is_none()).map(|_| Secret::new("token"));
@@ -54,7 +56,7 @@ fn url(uri: &Uri, known: Option<&str>) -> String {
     let place = format!(
         "{}://{}{}",
         uri.scheme_str().unwrap_or("http"),
-        uri.authority().map(|authority| authority.as_str()).unwrap_or_default(),
+        uri.authority().map(Authority::as_str).unwrap_or_default(),
         uri.path()
     );
     let Some(query) = uri.query() else { return place };

@@ -10,7 +10,7 @@ use llm_types::{ToolCall, ToolResult};
 use serde_json::value::RawValue;
 
 use super::drive::Functions;
-use super::function::{FunctionCall, FunctionResult, ToolFunction, object};
+use super::function::{FunctionCall, FunctionResult, ToolFunction};
 use super::stream::{Face, ToolLoopEvent};
 use crate::clock::Instant;
 
@@ -36,7 +36,7 @@ pub(super) async fn execute(
         let limit = functions.time_out;
         let work = match functions.find(&call.name) {
             None => Err(functions.unknown(&call.name)),
-            Some(_) if !call.custom && !is_object(&call.arguments) => {
+            Some(_) if !call.custom && !is_object(call.json()) => {
                 Err("the arguments are no JSON object; call it again with all of them".to_owned())
             }
             Some(function) => Ok((Arc::clone(function), FunctionCall::new(call.clone(), turn, deadline))),
@@ -114,7 +114,6 @@ fn result(id: String, name: String, given: FunctionResult) -> ToolResult {
     }
 }
 
-fn is_object(arguments: &str) -> bool {
-    let text = object(arguments);
+fn is_object(text: &str) -> bool {
     text.starts_with('{') && serde_json::from_str::<&RawValue>(text).is_ok()
 }

@@ -37,7 +37,7 @@ impl FunctionCall {
     /// The arguments as JSON text: an object, `{}` where the model gave none. The plain text of a free-text tool.
     #[must_use]
     pub fn json(&self) -> &str {
-        if self.call.custom { &self.call.arguments } else { object(&self.call.arguments) }
+        self.call.json()
     }
 
     /// The arguments, read into a type.
@@ -46,14 +46,6 @@ impl FunctionCall {
     /// What does not fit, for the model to read: return it, and the model can try again.
     pub fn arguments<T: DeserializeOwned>(&self) -> Result<T, String> {
         serde_json::from_str(self.json()).map_err(|e| format!("the arguments do not fit: {e}"))
-    }
-}
-
-/// Arguments as an object: models write no arguments in several ways.
-pub(super) fn object(arguments: &str) -> &str {
-    match arguments.trim() {
-        "" | "null" => "{}",
-        text => text,
     }
 }
 

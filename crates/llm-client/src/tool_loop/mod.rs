@@ -5,7 +5,8 @@ mod execute;
 mod function;
 mod outcome;
 mod stream;
-#[cfg(all(test, feature = "http"))]
+#[cfg(test)]
+#[cfg(feature = "http")]
 mod tests;
 
 use std::fmt;

@@ -77,12 +77,11 @@ impl ModelClient for Scripted {
         match answer {
             Ok(response) => events.extend(crate::dialect::events_of(response).into_iter().map(Ok)),
             Err(error) => {
-                events.extend([Ok(StreamEvent::Text { choice: 0, text: "so f".into() }), Err(error)])
+                events.extend([Ok(StreamEvent::Text { choice: 0, text: "so f".into() }), Err(error)]);
             }
         }
-        let events = events.into_iter().map(move |event| {
+        let events = events.into_iter().inspect(move |_| {
             let _ = &held;
-            event
         });
         Ok(ChatStream::new(futures_util::stream::iter(events)))
     }

@@ -119,13 +119,10 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family {
         names: &["gpt-3*", "gpt-4*", "chatgpt-*"],
         owner: Some("openai"),
+        // Elsewhere such a name is often borrowed.
+        at: &["openai", "azure"],
         // They do not think, and refuse to be asked.
-        change: Some(|quirks| {
-            if quirks.reasoning == ReasoningForm::Effort {
-                quirks.reasoning = ReasoningForm::None;
-            }
-        }),
-        ..Family::PLAIN
+        change: Some(|quirks| quirks.reasoning = ReasoningForm::None),
     },
     Family {
         names: &["gpt-*", "text-embedding-3-*", "text-embedding-ada-*"],
@@ -225,12 +222,18 @@ pub(crate) const FAMILIES: &[Family] = &[
         ..Family::PLAIN
     },
     Family {
+        // They draw or speak, and think of nothing.
+        names: &["gemini-2.5-*-image*", "gemini-2.5-*-tts*"],
+        owner: Some("gemini"),
+        change: Some(|quirks| gemini(quirks, ReasoningForm::None, &[], None)),
+        ..Family::PLAIN
+    },
+    Family {
         names: &["gemini-2.5-pro*"],
         owner: Some("gemini"),
         // It cannot be kept from thinking.
         change: Some(|quirks| {
-            let budgets = BUDGETS.get(1..).unwrap_or_default();
-            gemini(quirks, ReasoningForm::ThinkingBudget, budgets, Some((128, 32_768)));
+            gemini(quirks, ReasoningForm::ThinkingBudget, MORE_BUDGETS, Some((128, 32_768)));
         }),
         ..Family::PLAIN
     },
@@ -499,6 +502,10 @@ const BUDGETS: &[(ReasoningEffort, &str)] = &[
     (XHigh, "24576"),
     (Max, "24576"),
 ];
+
+/// The same for one that thinks more, and always.
+const MORE_BUDGETS: &[(ReasoningEffort, &str)] =
+    &[(Minimal, "128"), (Low, "1024"), (Medium, "8192"), (High, "24576"), (XHigh, "32768"), (Max, "32768")];
 
 /// Up to 2.5 a budget of tokens or nothing, and no call has to be signed.
 fn gemini(

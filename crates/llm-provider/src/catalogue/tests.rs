@@ -8,6 +8,10 @@ use super::*;
 use crate::provider::{ModelConfig, Provider as _};
 
 mod fixtures;
+mod knob;
+mod recorded;
+mod thinking;
+mod words;
 
 #[test]
 fn every_row_can_be_named_and_reached() {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use llm_types::{AttemptRecord, ChatResponse, Cost, FinishReason, ToolCall, Usage, Warning};
+use llm_types::{AttemptRecord, ChatResponse, Cost, FinishReason, Message, ToolCall, Usage, Warning};
 use serde::{Serialize, Serializer};
 
-use super::talk::Outcome;
+use super::talk::{Outcome, Went};
 use crate::failure::Failure;
 use crate::progress::{count, span};
 use crate::term::{Term, safe};
@@ -32,6 +32,10 @@ pub(super) struct Report<'a> {
     attempts: usize,
     attempt_log: &'a [AttemptRecord],
     warnings: &'a [Warning],
+    /// The whole conversation with its answer, as `--messages` reads it.
+    messages: &'a [Message],
+    /// How often the model answered.
+    turns: usize,
     error: Option<Failure>,
 }
 
@@ -43,6 +47,12 @@ struct Tool<'a> {
     arguments: &'a str,
 }
 
+impl<'a> Tool<'a> {
+    fn of(call: &'a ToolCall) -> Self {
+        Self { id: &call.id, name: &call.name, arguments: &call.arguments }
+    }
+}
+
 impl<'a> Report<'a> {
     pub(super) fn new(model: &'a str, outcome: &'a Outcome) -> Self {
         let Outcome { response, error, first, total, .. } = outcome;
@@ -50,7 +60,6 @@ impl<'a> Report<'a> {
             Some(error) if !error.attempts().is_empty() => error.attempts(),
             _ => &response.attempts,
         };
-        let tool = |call: &'a ToolCall| Tool { id: &call.id, name: &call.name, arguments: &call.arguments };
         Self {
             v: 1,
             model: Some(model),
@@ -58,7 +67,7 @@ impl<'a> Report<'a> {
             text: response.text(),
             reasoning: Some(response.reasoning()).filter(|text| !text.is_empty()),
             refusal: response.refusal(),
-            tool_calls: response.tool_calls().map(tool).collect(),
+            tool_calls: response.tool_calls().map(Tool::of).collect(),
             finish_reason: response.finish_reason(),
             native_finish_reason: response.choices.first().and_then(|c| c.native_finish_reason.as_deref()),
             usage: response.usage,
@@ -68,8 +77,19 @@ impl<'a> Report<'a> {
             attempts: attempt_log.len(),
             attempt_log,
             warnings: &response.warnings,
+            messages: &[],
+            turns: 0,
             error: error.clone().map(Failure::from),
         }
+    }
+
+    /// Adds how the conversation went. Calls that were answered on the way are nobody's business any more.
+    pub(super) fn after(mut self, went: &'a Went, outcome: &'a Outcome) -> Self {
+        let open = outcome.response.tool_calls().filter(|call| !went.has_result_of(call));
+        self.tool_calls = open.map(Tool::of).collect();
+        self.messages = &went.messages;
+        self.turns = went.turns;
+        self
     }
 
     /// Nothing was asked.
@@ -91,6 +111,8 @@ impl<'a> Report<'a> {
             attempts: 0,
             attempt_log: &[],
             warnings: &[],
+            messages: &[],
+            turns: 0,
             error: Some(failure.clone()),
         }
     }
@@ -122,6 +144,14 @@ pub(super) fn figures(model: &str, outcome: &Outcome) -> String {
     safe::line(&format!("{model} {tokens}, {}{first}, {cost}", span(outcome.total)))
 }
 
+/// The calls of an answer that nobody has run, a line each.
+pub(super) fn calls(response: &ChatResponse, went: &Went, term: &Term) {
+    for call in response.tool_calls().filter(|call| !went.has_result_of(call)) {
+        let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
+        term.note(&safe::line(&format!("tool call: {} {arguments} (id {})", call.name, call.id)));
+    }
+}
+
 /// What the user must know about an answer, beside its text.
 pub(super) fn remarks(response: &ChatResponse, whole: bool, term: &Term) {
     for Warning { about, message } in &response.warnings {
@@ -149,7 +179,7 @@ pub(super) fn remarks(response: &ChatResponse, whole: bool, term: &Term) {
 
 #[cfg(test)]
 mod tests {
-    use llm_types::{Choice, Error, ErrorKind, Message, Totals, UsageSource};
+    use llm_types::{Choice, Error, ErrorKind, Totals, UsageSource};
 
     use super::*;
 
@@ -178,7 +208,10 @@ mod tests {
     #[test]
     fn the_object_has_exactly_the_promised_names() {
         let outcome = outcome(None);
-        let json = serde_json::to_string(&Report::new("acme/m-1", &outcome)).unwrap();
+        let messages = vec![Message::user("hi"), outcome.response.message().unwrap().clone()];
+        let went = Went { messages, turns: 1 };
+        let report = Report::new("acme/m-1", &outcome).after(&went, &outcome);
+        let json = serde_json::to_string(&report).unwrap();
         assert_eq!(
             json,
             concat!(
@@ -186,7 +219,8 @@ mod tests {
                 r#""refusal":null,"tool_calls":[],"finish_reason":"stop","native_finish_reason":"stop","#,
                 r#""usage":{"input_tokens":1204,"output_tokens":312,"cache_read_tokens":1024,"source":"reported"},"#,
                 r#""cost":null,"latency_ms":2100,"first_token_ms":400,"attempts":0,"attempt_log":[],"#,
-                r#""warnings":[{"about":"top_k","message":"not sent"}],"error":null}"#
+                r#""warnings":[{"about":"top_k","message":"not sent"}],"#,
+                r#""messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"Hello\u001b[2J"}],"turns":1,"error":null}"#
             )
         );
     }

@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use llm_client::Call;
-use llm_types::{ChatRequest, ChatResponse, Collector, Error, ErrorKind, FinishReason, StreamEvent};
+use llm_types::{
+    ChatRequest, ChatResponse, Collector, Error, ErrorKind, FinishReason, Message, Part, ToolCall,
+};
 
+use super::printer::Printer;
 use super::report::{self, Report};
-use crate::args::{Ask, Reasoning};
+use super::turns;
+use crate::args::Ask;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::signals::{self, Signals};
-use crate::term::safe::Safe;
-use crate::term::{self, Answer, Term};
+use crate::term::{self, Term};
+use crate::tools_file::Program;
 
 /// What came of the call.
 pub(super) struct Outcome {
@@ -30,10 +34,34 @@ pub(super) struct Outcome {
     pub(super) total: std::time::Duration,
 }
 
+/// How the conversation went.
+pub(super) struct Went {
+    /// All of it: what was asked, the answers that came whole, the results of tools.
+    pub(super) messages: Vec<Message>,
+    /// How often the model answered.
+    pub(super) turns: usize,
+}
+
+impl Went {
+    /// One call: an answer that is not whole is none to go on from.
+    fn once(mut messages: Vec<Message>, outcome: &Outcome) -> Self {
+        let answer = outcome.response.message().filter(|_| outcome.error.is_none());
+        messages.extend(answer.cloned());
+        Self { turns: usize::from(answer.is_some()), messages }
+    }
+
+    /// Whether somebody answered this call of the model's.
+    pub(super) fn has_result_of(&self, call: &ToolCall) -> bool {
+        let is_its = |part: &Part| matches!(part, Part::ToolResult(result) if result.id == call.id);
+        self.messages.iter().flat_map(|message| &message.parts).any(is_its)
+    }
+}
+
 /// Makes the call and prints what comes.
 pub(super) async fn talk(
     args: &Ask,
     request: ChatRequest,
+    programs: Vec<Program>,
     session: &Session,
     term: &Arc<Term>,
 ) -> Result<Exit, Failure> {
@@ -41,20 +69,27 @@ pub(super) async fn talk(
     signals::last_resort(std::time::Duration::from_secs(1));
     let mut printer = Printer::new(args, Arc::clone(term));
     let call = Call::default();
-    let mut outcome = match args.no_stream {
-        true => whole(session, &request, &call, &mut signals, &mut printer).await?,
-        false => streamed(session, &request, &call, &mut signals, &mut printer).await?,
+    let (mut outcome, went) = if !programs.is_empty() {
+        let (outcome, went) =
+            turns::run(args, &request, programs, session, &mut signals, &mut printer, term).await?;
+        (outcome, Some(went))
+    } else if args.no_stream {
+        (whole(session, &request, &call, &mut signals, &mut printer).await?, None)
+    } else {
+        (streamed(session, &request, &call, &mut signals, &mut printer).await?, None)
     };
     if outcome.error.is_none() {
         outcome.error = no_answer(&outcome.response);
     }
+    let went = went.unwrap_or_else(|| Went::once(request.messages, &outcome));
     printer.finish()?;
     if args.json {
         // Nobody reads it: not even the object is wanted.
         if outcome.stopped != Some(Exit::PipeClosed) {
-            term.json(&Report::new(session.client.id(), &outcome))?;
+            term.json(&Report::new(session.client.id(), &outcome).after(&went, &outcome))?;
         }
     } else {
+        report::calls(&outcome.response, &went, term);
         report::remarks(&outcome.response, outcome.error.is_none() && outcome.stopped.is_none(), term);
     }
     if args.usage && outcome.stopped.is_none() {
@@ -157,12 +192,7 @@ async fn streamed(
                 break None;
             }
             Some(Ok(event)) => {
-                match &event {
-                    StreamEvent::Text { choice: 0, text } => printer.text(text)?,
-                    StreamEvent::Reasoning { choice: 0, text } => printer.reasoning(text),
-                    StreamEvent::ReasoningBlock { choice: 0, block } => printer.reasoning(&block.text),
-                    _ => {}
-                }
+                printer.event(&event)?;
                 collector.push(event);
             }
         }
@@ -194,7 +224,7 @@ async fn streamed(
 }
 
 /// Somebody ended the call.
-fn stopped(collector: Collector, exit: Exit, started: Instant) -> Outcome {
+pub(super) fn stopped(collector: Collector, exit: Exit, started: Instant) -> Outcome {
     let error = Error::new(ErrorKind::Cancelled, "the call was stopped before its answer was whole");
     Outcome {
         response: collector.finish(),
@@ -205,73 +235,9 @@ fn stopped(collector: Collector, exit: Exit, started: Instant) -> Outcome {
     }
 }
 
-async fn at(due: Option<Instant>) {
+pub(super) async fn at(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Sends text to the standard output and reasoning to the standard error.
-struct Printer {
-    answer: Answer<std::io::Stdout>,
-    term: Arc<Term>,
-    shows_text: bool,
-    shows_reasoning: bool,
-    reasoning: Safe,
-    /// Reasoning was written, and its line is not ended.
-    in_reasoning: bool,
-}
-
-impl Printer {
-    fn new(args: &Ask, term: Arc<Term>) -> Self {
-        let reasoning = args.reasoning.unwrap_or(match term.err_is_terminal && !args.json {
-            true => Reasoning::Show,
-            false => Reasoning::Hide,
-        });
-        Self {
-            answer: Answer::new(std::io::stdout(), term.out_is_terminal),
-            shows_text: !args.json && reasoning != Reasoning::Only,
-            shows_reasoning: reasoning != Reasoning::Hide,
-            reasoning: Safe::new(),
-            in_reasoning: false,
-            term,
-        }
-    }
-
-    fn text(&mut self, text: &str) -> Result<(), Failure> {
-        if text.is_empty() || !self.shows_text {
-            return Ok(());
-        }
-        self.end_reasoning();
-        self.answer.push(text, Instant::now()).map_err(|e| term::out_failed(&e))
-    }
-
-    fn flush(&mut self) -> Result<(), Failure> {
-        self.answer.flush().map_err(|e| term::out_failed(&e))
-    }
-
-    fn reasoning(&mut self, text: &str) {
-        if text.is_empty() || !self.shows_reasoning {
-            return;
-        }
-        let mut shown = String::new();
-        self.reasoning.push(text, &mut shown);
-        self.in_reasoning = true;
-        self.term.err(&self.term.dim(&shown));
-    }
-
-    /// The answer begins on a line of its own.
-    fn end_reasoning(&mut self) {
-        if std::mem::take(&mut self.in_reasoning) {
-            self.term.err("\n\n");
-        }
-    }
-
-    fn finish(&mut self) -> Result<(), Failure> {
-        if std::mem::take(&mut self.in_reasoning) {
-            self.term.err("\n");
-        }
-        self.answer.finish().map_err(|e| term::out_failed(&e))
     }
 }

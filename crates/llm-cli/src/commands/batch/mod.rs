@@ -89,6 +89,7 @@ fn runner(args: &BatchRun, session: &Session, budget: &RunBudget, term: &Arc<Ter
         settings: ChatRequest {
             temperature: args.temperature,
             max_tokens: args.max_tokens,
+            reasoning: args.thinking.level.clone(),
             ..ChatRequest::default()
         },
         id_field: args.id_field.clone(),

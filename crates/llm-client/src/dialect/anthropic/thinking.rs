@@ -25,6 +25,9 @@ const LEAST_BUDGET: u64 = 1024;
 /// What is left for the answer beside a budget, where the request sets no limit.
 const ROOM: u64 = 4096;
 
+/// The longest answer that every model which is given a budget can write.
+const MOST_STREAMED: u64 = 32_000;
+
 /// The longest answer that comes within ten minutes when it comes in one piece.
 const MOST_IN_ONE_PIECE: u64 = 21_333;
 
@@ -62,7 +65,15 @@ impl Thinking {
         match request.reasoning.as_ref().map(Wish::of).transpose()?.flatten() {
             None => {}
             Some(Wish::Off) => plan.mode = off(quirks, body)?,
-            Some(Wish::On(level, limit)) => plan.switch_on(level, limit, quirks, body)?,
+            Some(Wish::On(level, limit)) => {
+                plan.switch_on(level, limit, quirks, body)?;
+                // A level is no number: it makes no answer longer than the model could write.
+                let most = if stream { MOST_STREAMED } else { MOST_IN_ONE_PIECE };
+                if let (Some(Mode::Budget(budget)), None, None) = (&mut plan.mode, limit, request.max_tokens)
+                {
+                    *budget = most.saturating_sub(ROOM).min(*budget);
+                }
+            }
         }
         let forced = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Function(_)));
         if forced && !request.tools.is_empty() && matches!(plan.mode, Some(Mode::Budget(_))) {

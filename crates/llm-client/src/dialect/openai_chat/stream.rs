@@ -99,7 +99,7 @@ impl StreamState {
         if frame.repaired || repaired {
             self.note_repair(out);
         }
-        if data == "null" {
+        if data == "null" || (!answer.present && is_aside(frame)) {
             return Ok(());
         }
         let failed = frame.event == "error" || tells_error(&answer) || !answer.present;

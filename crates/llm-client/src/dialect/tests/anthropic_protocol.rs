@@ -246,8 +246,8 @@ fn both_ways(blocks: &[(&str, &[&str])], reason: &str) -> [String; 2] {
             let delta: serde_json::Value = serde_json::from_str(delta).unwrap();
             match delta["type"].as_str().unwrap() {
                 "text_delta" => {
-                    block["text"] =
-                        (block["text"].as_str().unwrap().to_owned() + delta["text"].as_str().unwrap()).into()
+                    let text = [&block["text"], &delta["text"]].map(|text| text.as_str().unwrap()).concat();
+                    block["text"] = text.into();
                 }
                 "citations_delta" => {
                     let mut list = block["citations"].as_array().cloned().unwrap_or_default();

@@ -159,7 +159,7 @@ fn numbers_out_of_range_are_no_numbers() {
 fn what_is_cut_is_told_with_what_came() {
     for own in OWN {
         let Own { begin, text, stop, .. } = own;
-        let half = |body: &str| body[..body.len() - 9].to_owned();
+        let half = |body: &str| body.split_at(body.len() - 9).0.to_owned();
         for (body, end) in [
             // Half a line: before anything was said, behind a text, and behind the answer.
             (half(&own.events(&[begin])), "Connection: the stream ended before any content came"),

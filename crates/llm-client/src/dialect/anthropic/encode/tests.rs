@@ -138,6 +138,13 @@ fn a_request_without_a_limit_gets_the_models_usual_one() {
     // Thoughts count against it, so that a budget makes it longer.
     let thinks = ChatRequest { reasoning: Some(budget(30_000)), ..hi() };
     assert_eq!((limit(thinks.clone(), &BUDGET, false), limit(thinks, &BUDGET, true)), (34_096, 32_000));
+    // A level does not, where the model could not write so much.
+    for (stream, sent) in [(false, 17_237), (true, 27_904)] {
+        let most = ChatRequest { reasoning: Some(level(ReasoningEffort::Max)), ..hi() };
+        let (json, _) = self::sent(&most, &BUDGET, stream);
+        assert!(json.contains(&format!(r#""budget_tokens":{sent}}}"#)), "{json}");
+        assert!(limit(most, &BUDGET, stream) <= if stream { 32_000 } else { 21_333 });
+    }
 }
 
 #[test]

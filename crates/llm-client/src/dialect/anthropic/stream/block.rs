@@ -125,7 +125,7 @@ impl Open {
                     let (name, value) = (name.into_owned(), raw.to_owned());
                     out.push(StreamEvent::Replay { choice: 0, call: Some(call), name, value });
                 }
-                let input = input.some().filter(|raw| raw.get() != "{}").map(ToOwned::to_owned);
+                let input = input.some().filter(|raw| raw.get() != "{}").map(unwrapped);
                 Kind::Call { call, begun: false, input }
             }
             _ => {
@@ -266,6 +266,13 @@ fn list(raw: Raw<'_>) -> Vec<Box<RawValue>> {
 /// The items as a list; `None` where there are none.
 fn join(items: &[Box<RawValue>]) -> Option<Box<RawValue>> {
     if items.is_empty() { None } else { to_raw_value(items).ok() }
+}
+
+/// An object that imitations of the format put into a text.
+fn unwrapped(raw: &RawValue) -> Box<RawValue> {
+    let text =
+        serde_json::from_str::<String>(raw.get()).ok().filter(|text| text.trim_start().starts_with('{'));
+    text.and_then(|text| RawValue::from_string(text).ok()).unwrap_or_else(|| raw.to_owned())
 }
 
 /// A block of the server's own with what came after its start.

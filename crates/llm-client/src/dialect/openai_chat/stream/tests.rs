@@ -276,9 +276,11 @@ fn events_that_are_no_chunks_are_told_apart() {
     for (name, fine) in
         [("ping", true), ("keepalive", true), ("data", false), ("message", false), ("error", false)]
     {
-        let (_, result) =
-            read(&format!("event: {name}\ndata: 12:30:01\n\n{}", body(&[&text, "[DONE]"])), &TARGET);
-        assert_eq!(result.is_ok(), fine, "{name}");
+        for sign in ["12:30:01", "7", "\"alive\""] {
+            let (_, result) =
+                read(&format!("event: {name}\ndata: {sign}\n\n{}", body(&[&text, "[DONE]"])), &TARGET);
+            assert_eq!(result.is_ok(), fine, "{name} {sign}");
+        }
     }
     let deep = format!(r#"{{"x":{}{}}}"#, "[".repeat(50_000), "]".repeat(50_000));
     assert_eq!(fails(&[&deep]).1.message(), "an event of the stream is nested more than 128 levels deep");
