@@ -90,7 +90,8 @@ impl BudgetedBuilder {
         self
     }
 
-    /// What they usually cost: for what is reserved before a call, and for answers that do not say what they cost. A pool's
+    /// What they usually cost: for what is reserved before a call, and, as an estimate, for answers that do not
+    /// say what they cost. A pool's
     /// members may each have a price of their own, which their answers tell.
     pub fn usual_price(mut self, price: impl Into<Prices>) -> Self {
         self.price = Some(Tariff { prices: Arc::new(price.into()), is_stated: false });

@@ -22,20 +22,16 @@ impl Tariff {
         self.prices.on(Day::of_unix(clock::unix_seconds()))
     }
 
-    /// What an answer cost that says this of its cost.
-    fn cost(&self, usage: &Usage, told: Option<&Cost>) -> Option<Cost> {
-        match told {
-            Some(told) if !self.is_stated => Some(told.clone()),
-            _ => self.prices.cost(usage, None, clock::unix_seconds()),
-        }
+    /// What this usage costs by it, in the standard tier.
+    fn cost(&self, usage: &Usage) -> Option<Cost> {
+        self.prices.cost(usage, None, clock::unix_seconds())
     }
 }
 
 /// What an answer cost: as it says itself, unless the price is stated here.
-pub(super) fn cost_of(tariff: Option<&Tariff>, usage: Option<&Usage>, told: Option<&Cost>) -> Option<Cost> {
-    match (tariff, usage) {
-        (Some(tariff), Some(usage)) => tariff.cost(usage, told),
-        (Some(tariff), None) if tariff.is_stated => None,
+fn known_cost(tariff: Option<&Tariff>, usage: Option<&Usage>, told: Option<&Cost>) -> Option<Cost> {
+    match tariff {
+        Some(tariff) if tariff.is_stated => tariff.cost(usage?),
         _ => told.cloned(),
     }
 }
@@ -83,10 +79,13 @@ impl Estimate {
         Charge { amount: self.amount(self.likely_output, price), is_estimate: true }
     }
 
-    /// What this usage costs. A class of tokens without a price is charged at the estimate, never at nothing.
-    fn charge(&self, usage: &Usage, cost: Option<&Cost>, price: Option<&Price>) -> Charge {
+    /// What this usage costs, where its cost is not known by the usual price, which may not be the one of its tier. A class
+    /// of tokens without a price is charged at the estimate, never at nothing.
+    fn charge(&self, usage: &Usage, cost: Option<&Cost>, tariff: Option<&Tariff>) -> Charge {
+        let price = tariff.and_then(Tariff::today);
         let cost = cost.map(|cost| cost.total);
-        let money = cost.or_else(|| self.likely(price).amount.money);
+        let usual = || Some(tariff?.cost(usage)?.total);
+        let money = cost.or_else(usual).or_else(|| self.likely(price).amount.money);
         let is_estimate = usage.source == UsageSource::Estimated || (cost.is_none() && money.is_some());
         Charge { amount: Amount { money, tokens: usage.total() }, is_estimate }
     }
@@ -165,11 +164,11 @@ impl Reservation {
 
     /// The call was answered, used this much and cost this much, where that is known. Gives what is known of the cost.
     pub(super) fn answered(mut self, usage: Option<&Usage>, told: Option<&Cost>) -> Option<Cost> {
-        let cost = cost_of(self.price.as_ref(), usage, told);
-        self.tell(cost.as_ref(), told);
+        let cost = known_cost(self.price.as_ref(), usage, told);
+        self.tell(cost.as_ref());
         let price = self.today();
         let charge = match (usage, &cost) {
-            (Some(usage), cost) => self.estimate.charge(usage, cost.as_ref(), price),
+            (Some(usage), cost) => self.estimate.charge(usage, cost.as_ref(), self.price.as_ref()),
             // A server that counts money and no tokens.
             (None, Some(cost)) => {
                 let likely = self.estimate.likely(price);
@@ -181,10 +180,10 @@ impl Reservation {
         cost
     }
 
-    /// Puts into the figures what the call cost, where nobody below has: whoever writes the cost into an answer tells it.
-    fn tell(&self, cost: Option<&Cost>, told: Option<&Cost>) {
-        let is_own = told.is_none() || self.price.as_ref().is_some_and(|price| price.is_stated);
-        if let (Some(observer), Some(cost), true) = (&self.observer, cost, is_own)
+    /// Puts into the figures what the call cost by the price that is stated here. Else whoever knows the cost has told it.
+    fn tell(&self, cost: Option<&Cost>) {
+        let is_stated = self.price.as_ref().is_some_and(|price| price.is_stated);
+        if let (Some(observer), Some(cost), true) = (&self.observer, cost, is_stated)
             && cost.usage != UsageSource::Estimated
         {
             observer.record_cost(cost.total.usd());
@@ -197,9 +196,9 @@ impl Reservation {
         let partial = error.partial().and_then(|partial| Some((partial.usage?, partial.cost.as_ref())));
         let charge = match partial {
             Some((usage, told)) => {
-                let cost = cost_of(self.price.as_ref(), Some(&usage), told);
-                self.tell(cost.as_ref(), told);
-                Some(self.estimate.charge(&usage, cost.as_ref(), self.today()))
+                let cost = known_cost(self.price.as_ref(), Some(&usage), told);
+                self.tell(cost.as_ref());
+                Some(self.estimate.charge(&usage, cost.as_ref(), self.price.as_ref()))
             }
             None => may_be_paid(error).then(|| self.estimate.likely(self.today())),
         };
@@ -252,8 +251,10 @@ mod tests {
             let totals = Totals { input: 80, output: 20, cache_write_1h: cache_write, ..Totals::default() };
             Usage::from_totals(totals, UsageSource::Reported)
         };
+        let tariff = |price: &Price| Tariff { prices: Arc::new(price.clone().into()), is_stated: true };
         let charge = |usage: &Usage, price: Option<&Price>| {
-            ESTIMATE.charge(usage, price.and_then(|price| price.cost(usage)).as_ref(), price)
+            let cost = price.and_then(|price| price.cost(usage));
+            ESTIMATE.charge(usage, cost.as_ref(), price.map(tariff).as_ref())
         };
         let known = charge(&used(None), Some(&price()));
         assert_eq!((known.amount.money.unwrap().pico(), known.is_estimate), (280_000_000, false));
@@ -262,6 +263,8 @@ mod tests {
             (unpriced_class.amount.money.unwrap().pico(), unpriced_class.is_estimate),
             (600_000_000, true)
         );
+        let untold = ESTIMATE.charge(&used(None), None, Some(&tariff(&price())));
+        assert_eq!((untold.amount.money.unwrap().pico(), untold.is_estimate), (280_000_000, true));
         let no_price = charge(&used(None), None);
         assert_eq!(no_price, Charge { amount: Amount { money: None, tokens: 100 }, is_estimate: false });
         assert_eq!(ESTIMATE.most(Some(&price())).money.unwrap().pico(), 10_100_000_000);

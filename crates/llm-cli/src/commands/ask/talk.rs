@@ -216,7 +216,9 @@ async fn streamed(
     });
     // A stream that was stopped has not said its cost.
     let response = &mut outcome.response;
-    if let (None, Some(cost_of), Some(usage)) = (&response.cost, stream.cost_of(), &response.usage) {
+    if outcome.stopped.is_some()
+        && let (None, Some(cost_of), Some(usage)) = (&response.cost, stream.cost_of(), &response.usage)
+    {
         response.cost = cost_of(usage);
     }
     // Dropping the stream cancels the request at the server, where it is not at its end.
