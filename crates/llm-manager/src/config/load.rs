@@ -317,8 +317,11 @@ fn read_older(
 
 /// A cloned repository must not be able to redirect a key.
 fn untrusted(place: &str, key: &str, path: &Path, user: Option<&Path>) -> Error {
-    let message =
-        format!("{place}: a project's file may not set {key}: it could send your keys and prompts elsewhere");
+    let harm = match key {
+        "prices" => "it could let more be spent than you want",
+        _ => "it could send your keys and prompts elsewhere",
+    };
+    let message = format!("{place}: a project's file may not set {key}: {harm}");
     let own = user.map_or_else(|| "your own configuration".to_owned(), |user| user.display().to_string());
     Error::new(ErrorKind::Config, message).with_hint(format!(
         "if you trust it, name it: --config {}; or move the line to {own}",
