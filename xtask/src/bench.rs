@@ -1,6 +1,8 @@
 //! `cargo xtask bench`: what a call costs beside the bare HTTP exchange, and what a large batch takes. Ratios within one
 //! run; absolute figures are for the reader's own machine.
 
+mod exchange;
+
 use std::{
     io::Write as _,
     path::{Path, PathBuf},
@@ -17,7 +19,7 @@ use crate::{
 pub(crate) const COMMAND: Command = Command {
     name: "bench",
     about: "Compare the client with a bare hyper loop; measure batch throughput, memory and start time",
-    usage: "bench [--rows N] [--rounds N] [--only exchange|choosing|batch|start]\n\n  --rows N    rows of the batch runs (default 100000)\n  --rounds N  rounds of the exchange comparison (default 15)\n  --only X    one part only\n\n  Builds in release. Run it on a quiet machine.",
+    usage: "bench [--rows N] [--rounds N] [--only exchange|dialects|choosing|batch|start]\n\n  --rows N    rows of the batch runs (default 100000)\n  --rounds N  rounds of the exchange comparison (default 15)\n  --only X    one part only: exchange is one wire format, dialects is all of them\n\n  Builds in release. Run it on a quiet machine.",
     run,
 };
 
@@ -27,11 +29,9 @@ fn run(mut args: Args) -> Outcome {
     let only: Option<String> = args.value("--only")?;
     args.end()?;
     let wanted = |part: &str| only.as_deref().is_none_or(|only| only == part);
-    if !["exchange", "choosing", "batch", "start"].into_iter().any(wanted) {
-        return Err(format!(
-            "--only: `{}` is none of exchange, choosing, batch, start",
-            only.unwrap_or_default()
-        ));
+    const PARTS: [&str; 5] = ["exchange", "dialects", "choosing", "batch", "start"];
+    if !PARTS.into_iter().any(wanted) {
+        return Err(format!("--only: `{}` is none of {}", only.unwrap_or_default(), PARTS.join(", ")));
     }
     let build = ["build", "--release", "--locked", "--package", "llm-cli", "--package", "llm-bench"];
     run::echo(run::cargo().args(build))?;
@@ -39,8 +39,10 @@ fn run(mut args: Args) -> Outcome {
         run::target_dir().join("release").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
     };
     let stage = Stage::new(built("llm"))?;
-    if wanted("exchange") {
-        exchange(&stage, &built("llm-bench"), rounds)?;
+    if wanted("dialects") {
+        exchange::compare(&stage, &built("llm-bench"), rounds, &exchange::FORMATS)?;
+    } else if wanted("exchange") {
+        exchange::compare(&stage, &built("llm-bench"), rounds, &exchange::FORMATS[..1])?;
     }
     if wanted("choosing") {
         choosing(&stage, &built("llm-bench"))?;
@@ -52,30 +54,6 @@ fn run(mut args: Args) -> Outcome {
         start(&stage)?;
     }
     Ok(())
-}
-
-/// (a) and (b): in `llm-bench`, so that the server's CPU is another process's.
-fn exchange(stage: &Stage, bench: &Path, rounds: u16) -> Outcome {
-    let folder = stage.folder("exchange")?;
-    // About as many chunks as words.
-    let text = "The quick brown fox naps while lazy dogs jump over compilers and count to ten. ".repeat(100);
-    let script = |name: &str, reply: serde_json::Value| -> Outcome<String> {
-        let path = folder.join(name);
-        std::fs::write(&path, format!("{reply}\n"))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        Ok(path.to_string_lossy().into_owned())
-    };
-    let fast = script("fast.jsonl", serde_json::json!({"text": text}))?;
-    let some = text.get(..1500).unwrap_or_default();
-    let slow = script("slow.jsonl", serde_json::json!({"text": some, "tokens_per_sec": 900}))?;
-    // No request log: it would cost the server time that the client then waits.
-    let plain = Mock::start_silent(stage, &folder, "plain", &[])?;
-    let streamed = Mock::start_silent(stage, &folder, "streamed", &["--script", &fast])?;
-    let paced = Mock::start_silent(stage, &folder, "paced", &["--script", &slow])?;
-    let mut command = stage.clean(bench);
-    let ports = [&plain, &streamed, &paced].map(|mock| mock.port.to_string());
-    command.arg("exchange").args(ports).arg(rounds.to_string());
-    run::echo(&mut command)
 }
 
 /// What look-up, choice and admission add to a call, in instructions and in memory, with few and with many models.
@@ -117,17 +95,23 @@ fn choosing(stage: &Stage, bench: &Path) -> Outcome {
 
 /// What a pooled call takes more than one to a client at hand, in instructions.
 fn instructions(stage: &Stage, bench: &Path, models: usize) -> Outcome<u64> {
-    let count = |way: &str, calls: u64| -> Outcome<u64> {
+    let models = models.to_string();
+    let each = |way: &str| counted(stage, bench, &["calls", way, &models], [1000, 3000]);
+    Ok(each("pooled")?.saturating_sub(each("direct")?))
+}
+
+/// The instructions of one call, where `words` and a number of calls make `llm-bench` do so many. The difference of two
+/// numbers leaves the start out.
+fn counted(stage: &Stage, bench: &Path, words: &[&str], [few, many]: [u64; 2]) -> Outcome<u64> {
+    let count = |calls: u64| -> Outcome<u64> {
         let mut command = stage.clean("valgrind");
         command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(bench);
-        command.args(["calls", way, &models.to_string(), &calls.to_string()]);
+        command.args(words).arg(calls.to_string());
         let output = command.output().map_err(|error| format!("valgrind: {error}"))?;
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         collected(&said).ok_or_else(|| format!("valgrind said: {}", said.trim()))
     };
-    // The difference of two lengths leaves the start out.
-    let each = |way: &str| -> Outcome<u64> { Ok(count(way, 3000)?.saturating_sub(count(way, 1000)?) / 2000) };
-    Ok(each("pooled")?.saturating_sub(each("direct")?))
+    Ok(count(many)?.saturating_sub(count(few)?) / (many - few))
 }
 
 /// The count in callgrind's last words: `Collected : 1234`.

@@ -109,11 +109,8 @@ async fn what_came_of_a_broken_or_dropped_stream_is_paid_for() {
     // Whoever reads the events himself is told before the error.
     let mut stream = client.stream(ChatRequest::user("hi")).await.unwrap();
     let mut before = None;
-    loop {
-        match stream.next().await.unwrap() {
-            Ok(event) => before = Some(event),
-            Err(_) => break,
-        }
+    while let Ok(event) = stream.next().await.unwrap() {
+        before = Some(event);
     }
     let Some(StreamEvent::Cost(cost)) = before else { panic!("{before:?}") };
     assert_eq!(parts(Some(&cost)), expected);

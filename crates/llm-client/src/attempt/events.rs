@@ -1,6 +1,5 @@
 //! The events of an open stream: bytes from the body, frames from the bytes, events from the frames.
 
-use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -20,9 +19,12 @@ pub(crate) struct Events {
     decoder: Decoder,
     /// Taken by the end.
     state: Option<StreamState>,
-    ready: VecDeque<StreamEvent>,
-    /// Scratch for one chunk's events.
-    fresh: Vec<StreamEvent>,
+    /// What came and was not read yet, from `used` on. It is read event by event, as they are asked for.
+    chunk: Bytes,
+    used: usize,
+    /// Events, given out up to `given`.
+    ready: Vec<StreamEvent>,
+    given: usize,
     /// Told after the events before it.
     failure: Option<Error>,
     /// What the log must not show, where it shows bodies.
@@ -52,8 +54,10 @@ impl Events {
             body: Some(body),
             decoder,
             state: Some(site.dialect.stream(&site.target())),
+            chunk: Bytes::new(),
+            used: 0,
             ready: warnings.iter().cloned().map(StreamEvent::Warning).collect(),
-            fresh: Vec::new(),
+            given: 0,
             failure: None,
             key: key.filter(|_| wire_log::logs_bodies()).cloned(),
         };
@@ -64,6 +68,10 @@ impl Events {
             }
             if let Some(failure) = events.failure.take() {
                 return Err(before_content(failure));
+            }
+            if events.used < events.chunk.len() {
+                events.read_on();
+                continue;
             }
             let Some(body) = &mut events.body else {
                 // A dialect's `finish` ends in `End` or an error.
@@ -82,20 +90,21 @@ impl Events {
 
     /// A server that answers a streaming request with a whole answer, or with an error.
     fn whole(site: &Site, bytes: &Bytes, warnings: &[Warning]) -> Result<Self, Error> {
-        let mut fresh = Vec::new();
-        let failure = match site.dialect.decode_unstreamed(bytes, &site.target(), &mut fresh) {
+        let mut ready = Vec::new();
+        let failure = match site.dialect.decode_unstreamed(bytes, &site.target(), &mut ready) {
             // What came before a failure is paid for.
-            Err(error) if fresh.iter().any(StreamEvent::is_content) => Some(error),
+            Err(error) if ready.iter().any(StreamEvent::is_content) => Some(error),
             result => result.map(|()| None)?,
         };
-        let mut ready = VecDeque::from(fresh);
         insert_warnings(&mut ready, warnings);
         Ok(Self {
             body: None,
             decoder: Decoder::Events(SseDecoder::new(site.max_event)),
             state: None,
+            chunk: Bytes::new(),
+            used: 0,
             ready,
-            fresh: Vec::new(),
+            given: 0,
             failure,
             key: None,
         })
@@ -104,11 +113,18 @@ impl Events {
     /// The next event; after an error or the end, nothing.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, Error>>> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Poll::Ready(Some(Ok(event)));
+            if let Some(event) = self.ready.get_mut(self.given) {
+                self.given += 1;
+                return Poll::Ready(Some(Ok(std::mem::replace(event, StreamEvent::End))));
             }
+            self.ready.clear();
+            self.given = 0;
             if let Some(failure) = self.failure.take() {
                 return Poll::Ready(Some(Err(after_content(failure))));
+            }
+            if self.used < self.chunk.len() {
+                self.read_on();
+                continue;
             }
             let Some(body) = &mut self.body else { return Poll::Ready(None) };
             match body.poll_chunk(cx) {
@@ -121,62 +137,85 @@ impl Events {
     /// Lets the connection go; nothing more comes.
     pub(crate) fn close(&mut self) {
         self.body = None;
+        self.forget_chunk();
     }
 
+    fn forget_chunk(&mut self) {
+        self.chunk = Bytes::new();
+        self.used = 0;
+    }
+
+    /// Takes what the body gave. Nothing is left of the chunk before.
     fn take(&mut self, chunk: Option<Result<Bytes, Error>>) {
-        let result = match chunk {
+        match chunk {
             Some(Ok(chunk)) => {
                 wire_log::received(&chunk, self.key.as_ref());
-                self.feed(&chunk)
+                (self.chunk, self.used) = (chunk, 0);
+                self.read_on();
             }
-            Some(Err(error)) => Err(error),
-            None => self.end(),
-        };
-        self.ready.extend(self.fresh.drain(..));
-        if let Err(error) = result {
-            self.body = None;
-            self.failure = Some(error);
+            Some(Err(error)) => self.fail(error),
+            None => self.end().unwrap_or_else(|error| self.fail(error)),
         }
     }
 
-    fn feed(&mut self, chunk: &[u8]) -> Result<(), Error> {
-        let Some(state) = &mut self.state else { return Ok(()) };
-        let mut frames = self.decoder.feed(chunk);
+    fn fail(&mut self, error: Error) {
+        self.close();
+        self.failure = Some(error);
+    }
+
+    /// Goes on in the chunk until there are events, or to its end.
+    fn read_on(&mut self) {
+        if let Err(error) = self.feed() {
+            self.fail(error);
+        }
+    }
+
+    fn feed(&mut self) -> Result<(), Error> {
+        let Some(state) = &mut self.state else {
+            self.forget_chunk();
+            return Ok(());
+        };
+        let before = self.ready.len();
+        let mut frames = self.decoder.feed(self.chunk.get(self.used..).unwrap_or_default());
         while let Some(frame) = frames.next()? {
-            state.step(frame, &mut self.fresh)?;
+            state.step(frame, &mut self.ready)?;
             if state.is_done() {
                 // The end marker: the rest of the body is read aside, so that the connection can be used again.
+                self.forget_chunk();
                 if let Some(body) = self.body.take() {
                     body.finish();
                 }
                 return self.finish();
             }
+            if self.ready.len() > before {
+                self.used = self.used.saturating_add(frames.used());
+                return Ok(());
+            }
         }
+        self.forget_chunk();
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), Error> {
         self.body = None;
         if let (Some(state), Some(frame)) = (&mut self.state, self.decoder.finish()?) {
-            state.step(frame, &mut self.fresh)?;
+            state.step(frame, &mut self.ready)?;
         }
         self.finish()
     }
 
     fn finish(&mut self) -> Result<(), Error> {
         match self.state.take() {
-            Some(state) => state.finish(&mut self.fresh),
+            Some(state) => state.finish(&mut self.ready),
             None => Ok(()),
         }
     }
 }
 
 /// What could not be asked for stands right behind the start.
-fn insert_warnings(events: &mut VecDeque<StreamEvent>, warnings: &[Warning]) {
-    let at = usize::from(matches!(events.front(), Some(StreamEvent::Start { .. })));
-    for warning in warnings.iter().rev() {
-        events.insert(at, StreamEvent::Warning(warning.clone()));
-    }
+fn insert_warnings(events: &mut Vec<StreamEvent>, warnings: &[Warning]) {
+    let at = usize::from(matches!(events.first(), Some(StreamEvent::Start { .. })));
+    events.splice(at..at, warnings.iter().cloned().map(StreamEvent::Warning));
 }
 
 /// A stream that broke before any content is a broken connection, and may be tried again.

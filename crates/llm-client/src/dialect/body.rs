@@ -5,6 +5,9 @@ use llm_types::{Error, ErrorKind, Extra, Warning};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+/// Room for a request of ordinary size.
+const USUAL_BYTES: usize = 1 << 10;
+
 /// A JSON object on its way to the wire.
 #[derive(Debug)]
 pub(crate) struct Body {
@@ -17,7 +20,9 @@ pub(crate) struct Body {
 impl Body {
     /// An object without members. `strict` makes what cannot be said an error.
     pub(crate) fn new(strict: bool) -> Self {
-        Self { bytes: b"{".to_vec(), names: Vec::new(), warnings: Vec::new(), strict }
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        bytes.push(b'{');
+        Self { bytes, names: Vec::with_capacity(8), warnings: Vec::new(), strict }
     }
 
     /// Adds a member.

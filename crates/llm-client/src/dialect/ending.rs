@@ -37,7 +37,9 @@ impl UsageSoFar {
         if let Some(usage) = self.usage.filter(|usage| usage.source == UsageSource::Partial) {
             out.push(StreamEvent::Usage(Usage { source: UsageSource::Reported, ..usage }));
         }
-        if let Ok(value) = RawValue::from_string(std::mem::take(&mut self.json)) {
+        if !self.json.is_empty()
+            && let Ok(value) = RawValue::from_string(std::mem::take(&mut self.json))
+        {
             out.push(StreamEvent::Extra { choice: None, name: name.to_owned(), value });
         }
     }

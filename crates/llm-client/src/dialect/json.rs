@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 mod object;
 mod repair;
 
-pub(crate) use object::{Few, Key, Rest, absent, wire};
+pub(crate) use object::{Few, Fill, Key, Place, Rest, absent, fill_by_value, wire};
 use repair::repair;
 
 /// How deeply arrays and objects may be nested, as in serde_json itself.
@@ -53,6 +53,33 @@ pub(crate) fn parse<'a, T: Deserialize<'a>>(
     }
 }
 
+/// [`parse`], into its place.
+pub(crate) fn parse_into<'a, T: Fill<'a>>(
+    value: &mut T,
+    text: &'a str,
+    scratch: &'a mut String,
+) -> Result<bool, serde_json::Error> {
+    let mut fill = |text: &'a str| {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        value.fill(&mut deserializer)?;
+        deserializer.end()
+    };
+    match fill(text) {
+        Ok(()) => Ok(false),
+        Err(error) => match repair(text) {
+            Some(repaired) => {
+                *scratch = repaired;
+                *value = T::default();
+                let mut deserializer = serde_json::Deserializer::from_str(scratch);
+                value.fill(&mut deserializer)?;
+                deserializer.end()?;
+                Ok(true)
+            }
+            None => Err(error),
+        },
+    }
+}
+
 /// What is wrong with a document, without quoting it: it may hold an answer.
 pub(crate) fn broken(what: &str, error: &serde_json::Error) -> Error {
     let message = if error.is_data() {
@@ -67,7 +94,7 @@ pub(crate) fn broken(what: &str, error: &serde_json::Error) -> Error {
 
 /// Whether arrays and objects are nested too deeply: serde_json skips values without counting.
 fn too_deep(json: &str) -> bool {
-    if json.len() <= 2 * MAX_DEPTH {
+    if json.len() <= 2 * MAX_DEPTH || !json.starts_with(['[', '{']) {
         return false;
     }
     let mut depth = 0_usize;
@@ -105,6 +132,16 @@ impl<'a> Text<'a> {
     /// The text, unless it is empty: an empty one is a placeholder.
     pub(crate) fn some(self) -> Option<Cow<'a, str>> {
         self.0.filter(|text| !text.is_empty())
+    }
+
+    /// Takes the text out, unless it is empty.
+    pub(crate) fn take(&mut self) -> Option<Cow<'a, str>> {
+        std::mem::take(self).some()
+    }
+
+    /// [`take`](Self::take), as an owned string.
+    pub(crate) fn take_owned(&mut self) -> Option<String> {
+        self.take().map(Cow::into_owned)
     }
 
     /// The text to look at, empty where there is none.
@@ -194,7 +231,11 @@ impl<'a> Raw<'a> {
 
     /// A whole number from 0 up, however it is written (`7`, `7.0`, `"7"`).
     pub(crate) fn count(self) -> Option<u64> {
-        let token = self.json().trim_matches('"');
+        let json = self.0?.get();
+        if let Ok(number) = json.parse() {
+            return Some(number);
+        }
+        let token = json.trim_matches('"');
         token.parse().ok().or_else(|| {
             let number: f64 = token.parse().ok()?;
             // Through text, because no cast from a float is exact at its ends.
@@ -228,6 +269,12 @@ impl<'a> Raw<'a> {
         Some(value)
     }
 
+    /// Reads it into its place where it is well-formed; else the place may hold a part of it.
+    pub(crate) fn read_into<T: Fill<'a>>(self, value: &mut T) -> Option<()> {
+        let mut deserializer = serde_json::Deserializer::from_str(self.0?.get());
+        value.fill(&mut deserializer).ok()
+    }
+
     /// A value to look at.
     pub(crate) fn of(raw: &'a RawValue) -> Self {
         Self(Some(raw))
@@ -236,14 +283,14 @@ impl<'a> Raw<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Raw<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&'de RawValue>::deserialize(deserializer)?;
-        match raw.get().as_bytes().first() {
-            Some(b'n') => Ok(Self(None)),
-            Some(b'[' | b'{') if too_deep(raw.get()) => Err(D::Error::custom("nested too deeply")),
-            _ => Ok(Self(Some(raw))),
+        match <Option<&'de RawValue>>::deserialize(deserializer)? {
+            Some(raw) if too_deep(raw.get()) => Err(D::Error::custom("nested too deeply")),
+            raw => Ok(Self(raw)),
         }
     }
 }
+
+fill_by_value!(Text<'a>, Raw<'a>);
 
 #[cfg(test)]
 mod tests {

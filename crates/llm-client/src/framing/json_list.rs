@@ -182,6 +182,12 @@ impl JsonListFrames<'_> {
         Ok(None)
     }
 
+    /// How many bytes of the chunk are used up: another feed may go on from there.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.at
+    }
+
     /// Goes to the beginning of an item, or of the list.
     fn begin(&mut self, rest: &[u8]) {
         let first = rest.first().copied().unwrap_or_default();

@@ -65,4 +65,14 @@ impl Frames<'_> {
             Self::List(frames) => frames.next(),
         }
     }
+
+    /// How many bytes of the chunk are used up. The frames of the rest may be taken from another feed with it; only a
+    /// frame that is whole may stand between.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        match self {
+            Self::Events(frames) => frames.used(),
+            Self::List(frames) => frames.used(),
+        }
+    }
 }

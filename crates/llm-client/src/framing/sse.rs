@@ -214,6 +214,10 @@ impl SseDecoder {
 
     /// Reads one whole line. Only `data` is left to the caller, who knows where the bytes lie.
     fn read(&mut self, line: &[u8]) -> Line {
+        // The most frequent line first.
+        if let Some(value) = line.strip_prefix(b"data:") {
+            return Line::Data(if value.first() == Some(&b' ') { 6 } else { 5 });
+        }
         let Some(&first) = line.first() else { return Line::Blank };
         if first == b':' {
             return Line::Other;
@@ -229,6 +233,7 @@ impl SseDecoder {
         };
         let value = line.get(from..).unwrap_or_default();
         match line.get(..colon).unwrap_or_default() {
+            // Without a colon.
             b"data" => return Line::Data(from),
             b"event" => {
                 self.event.clear();
@@ -316,6 +321,12 @@ impl SseFrames<'_> {
         }
         self.keep_held()?;
         Ok(None)
+    }
+
+    /// How many bytes of the chunk are used up: another feed may go on from there.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.at
     }
 
     /// Goes one line on; true when the event is to be given out.

@@ -8,11 +8,10 @@ use serde_json::value::RawValue;
 use self::block::{Open, Said};
 use super::usage::Ledger;
 use super::wire::{Block, Delta, Event, Message};
-use crate::dialect::events::{cut, mended, only_reasoning};
-use crate::dialect::json::{self, Raw, Rest};
+use crate::dialect::events::{cut, data_of, mended, only_reasoning};
+use crate::dialect::json::{self, Few, Raw, Rest};
 use crate::dialect::members::Members;
-use crate::dialect::quirks::Quirks;
-use crate::dialect::{WireTarget, error_body};
+use crate::dialect::{KeptTarget, WireTarget, error_body};
 use crate::framing::SseFrame;
 
 #[cfg(test)]
@@ -26,9 +25,7 @@ const MOST_KEPT_BYTES: usize = 32 << 20;
 /// What is remembered between the events of one answer.
 #[derive(Debug)]
 pub(crate) struct StreamState {
-    quirks: Quirks,
-    model: String,
-    origin: Option<String>,
+    target: KeptTarget,
     /// The answer's id, once it has begun.
     begun: Option<String>,
     /// Blocks that have not ended. There is one at a time, unless a gateway mixes them.
@@ -49,9 +46,7 @@ pub(crate) struct StreamState {
 impl StreamState {
     pub(crate) fn new(target: &WireTarget<'_>) -> Self {
         Self {
-            quirks: *target.quirks,
-            model: target.model.to_owned(),
-            origin: target.origin.map(str::to_owned),
+            target: KeptTarget::of(target),
             begun: None,
             open: Vec::new(),
             said: Said::default(),
@@ -72,17 +67,13 @@ impl StreamState {
 
     /// Takes one frame.
     pub(crate) fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
-        let data = frame.data.trim();
-        if self.done || data.is_empty() || data == "null" {
+        let Some(data) = data_of(&frame, &mut self.done).filter(|data| *data != "null") else {
             return Ok(());
-        }
-        if data.starts_with("[DONE]") {
-            self.done = true;
-            return Ok(());
-        }
+        };
         let mut scratch = String::new();
-        let (event, repaired) = match json::parse::<Event<'_>>(data, &mut scratch) {
-            Ok(parsed) => parsed,
+        let mut event = Event::default();
+        let repaired = match json::parse_into(&mut event, data, &mut scratch) {
+            Ok(repaired) => repaired,
             Err(_) if frame.at_end && !frame.bare => return self.cut_event(out),
             Err(error) => return Err(json::broken("an event of the stream", &error)),
         };
@@ -97,7 +88,7 @@ impl StreamState {
         let result = if frame.bare || kind == "message" {
             self.whole_frame(data, out)
         } else {
-            self.event(frame.event, event, out)
+            self.event(frame.event, &mut event, out)
         };
         self.content |= out.iter().skip(from).any(StreamEvent::is_content);
         result
@@ -156,11 +147,12 @@ impl StreamState {
     }
 
     /// Takes an event; its own word for what it is counts, and the frame's name where it has none.
-    fn event(&mut self, name: &str, event: Event<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+    fn event(&mut self, name: &str, event: &mut Event<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         let Event { kind, index, delta, content_block, message, usage, rest, .. } = event;
-        match kind.some().as_deref().unwrap_or(name) {
+        let kind = kind.as_str();
+        match if kind.is_empty() { name } else { kind } {
             "content_block_delta" => self.delta(index.count(), delta, out)?,
-            "content_block_start" => self.open_block(index.count(), content_block, out)?,
+            "content_block_start" => self.open_block(index.count(), *content_block, out)?,
             "content_block_stop" => self.close_block(index.count(), out),
             "message_start" => {
                 let mut scratch = String::new();
@@ -169,7 +161,7 @@ impl StreamState {
                 }
             }
             "message_delta" => {
-                self.ledger.take(usage);
+                self.ledger.take(*usage);
                 self.beside(rest, out);
                 self.end(delta, out);
                 self.tell_usage(out);
@@ -183,7 +175,7 @@ impl StreamState {
 
     /// Takes the start of an answer, which sometimes is all of it.
     fn message(&mut self, message: Message<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
-        let Message { id, model, content, stop_reason, stop_sequence, stop_details, usage, rest, .. } =
+        let Message { id, model, content, stop_reason, stop_sequence, stop_details, usage, mut rest, .. } =
             message;
         if let Some(before) = &self.begun {
             if id.as_str().is_empty() || before == id.as_str() {
@@ -200,17 +192,23 @@ impl StreamState {
         self.begun = Some(id.as_str().to_owned());
         out.push(StreamEvent::Start { id: id.owned(), model: model.owned(), created: None });
         self.ledger.take(usage);
-        self.beside(rest, out);
-        let mut repaired = false;
-        for (place, raw) in items(content, &mut repaired).into_iter().enumerate() {
+        self.beside(&mut rest, out);
+        let (mut scratch, mut repaired) = (String::new(), false);
+        let text = text_block(content, &mut repaired);
+        let blocks = match &text {
+            Some(block) => std::iter::once(Raw::of(block)).collect(),
+            None => content.read::<Few<Raw<'_>, 1>>(&mut scratch, &mut repaired).unwrap_or_default(),
+        };
+        for (place, raw) in blocks.into_iter().enumerate() {
             let index = u64::try_from(place).ok();
-            self.open_block(index, Raw::of(&raw), out)?;
+            self.open_block(index, raw, out)?;
             self.close_block(index, out);
         }
         if repaired {
             self.note_repair(out);
         }
-        self.end(Delta { stop_reason, stop_sequence, stop_details, ..Delta::default() }, out);
+        let mut delta = Delta { stop_reason, stop_sequence, stop_details, ..Delta::default() };
+        self.end(&mut delta, out);
         self.tell_usage(out);
         Ok(())
     }
@@ -241,7 +239,7 @@ impl StreamState {
         let index = index.unwrap_or_else(|| u64::try_from(self.open.len()).unwrap_or(0));
         let needs_id = block.kind.as_str() == "tool_use" && self.said.needs_id(block.id.as_str());
         let id = needs_id.then(|| self.call_id());
-        let open = Open::begin(index, block, json, id, self.origin.as_deref(), &mut self.said, out);
+        let open = Open::begin(index, block, json, id, self.target.origin(), &mut self.said, out);
         self.open.push(open);
         if self.open.len() > MOST_OPEN {
             return too_much(&format!("{MOST_OPEN} blocks at once"));
@@ -255,7 +253,7 @@ impl StreamState {
     fn delta(
         &mut self,
         index: Option<u64>,
-        delta: Delta<'_>,
+        delta: &mut Delta<'_>,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
         let known = self.open.iter().position(|open| Some(open.index) == index || index.is_none());
@@ -263,7 +261,7 @@ impl StreamState {
             Some(at) => at,
             // A block whose start was lost: what it is can be told from its text.
             None => {
-                let Some(open) = Open::lost(index.unwrap_or(0), &delta) else { return Ok(()) };
+                let Some(open) = Open::lost(index.unwrap_or(0), delta) else { return Ok(()) };
                 self.open.push(open);
                 self.open.len() - 1
             }
@@ -280,26 +278,26 @@ impl StreamState {
     fn close_block(&mut self, index: Option<u64>, out: &mut Vec<StreamEvent>) {
         let at = self.open.iter().position(|open| Some(open.index) == index || index.is_none());
         if let Some(at) = at {
-            self.open.remove(at).end(self.origin.as_deref(), &mut self.said, out);
+            self.open.remove(at).end(self.target.origin(), &mut self.said, out);
         }
     }
 
     fn close_blocks(&mut self, out: &mut Vec<StreamEvent>) {
         for open in std::mem::take(&mut self.open) {
-            open.end(self.origin.as_deref(), &mut self.said, out);
+            open.end(self.target.origin(), &mut self.said, out);
         }
     }
 
     /// Takes what is said of the whole message at its end.
-    fn end(&mut self, delta: Delta<'_>, out: &mut Vec<StreamEvent>) {
+    fn end(&mut self, delta: &mut Delta<'_>, out: &mut Vec<StreamEvent>) {
         let Delta { stop_reason, stop_sequence, stop_details, rest, .. } = delta;
         self.beside(rest, out);
-        for (name, raw) in [("stop_sequence", stop_sequence), ("stop_details", stop_details)] {
+        for (name, raw) in [("stop_sequence", *stop_sequence), ("stop_details", *stop_details)] {
             if let Some(value) = raw.some().and_then(|raw| self.members.take(name, raw)) {
                 out.push(StreamEvent::Extra { choice: Some(0), name: name.to_owned(), value });
             }
         }
-        if let Some(word) = stop_reason.some().filter(|_| !self.finished) {
+        if let Some(word) = stop_reason.take().filter(|_| !self.finished) {
             self.close_blocks(out);
             self.give_finish(finish_reason(&word), Some(word.into_owned()), out);
         }
@@ -314,8 +312,8 @@ impl StreamState {
     }
 
     /// Gives on members of the answer that we do not know, when they are new.
-    fn beside(&mut self, rest: Rest<'_>, out: &mut Vec<StreamEvent>) {
-        for (name, raw) in rest {
+    fn beside(&mut self, rest: &mut Rest<'_>, out: &mut Vec<StreamEvent>) {
+        for (name, raw) in rest.drain() {
             if let Some(value) = self.members.take(&name, raw) {
                 out.push(StreamEvent::Extra { choice: None, name: name.into_owned(), value });
             }
@@ -346,8 +344,7 @@ impl StreamState {
 
     /// The error that the server put into the stream.
     fn failure(&self, json: &str) -> Error {
-        let origin = self.origin.as_deref();
-        error_body::failure(json, &WireTarget { model: &self.model, quirks: &self.quirks, origin })
+        error_body::failure(json, &self.target.lend())
     }
 
     /// Takes a last event that the end of the body cut: it costs nothing when the answer was whole before it.
@@ -360,15 +357,13 @@ impl StreamState {
     }
 }
 
-/// The blocks of a content, or its text as one of them.
-fn items(content: Raw<'_>, repaired: &mut bool) -> Vec<Box<RawValue>> {
-    if content.json().starts_with('"') {
-        let text = content.to_text(repaired).unwrap_or_default();
-        let block = serde_json::json!({"type": "text", "text": text});
-        return serde_json::value::to_raw_value(&block).into_iter().collect();
+/// The block of a content that is a mere text.
+fn text_block(content: Raw<'_>, repaired: &mut bool) -> Option<Box<RawValue>> {
+    if !content.json().starts_with('"') {
+        return None;
     }
-    let mut scratch = String::new();
-    content.read::<Vec<Box<RawValue>>>(&mut scratch, repaired).unwrap_or_default()
+    let text = content.to_text(repaired).unwrap_or_default();
+    serde_json::value::to_raw_value(&serde_json::json!({"type": "text", "text": text})).ok()
 }
 
 /// Whether it is an answer: one has content, be it none, or says why it stopped.

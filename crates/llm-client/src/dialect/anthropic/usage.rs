@@ -6,6 +6,9 @@ use serde_json::value::RawValue;
 use super::wire::Tokens;
 use crate::dialect::json::Raw;
 
+/// So many are kept apart; then they are joined.
+const MOST_SENT: usize = 8;
+
 /// What was said of tokens so far. A later number replaces an earlier one; nothing is ever added up.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -17,18 +20,18 @@ pub(super) struct Ledger {
     five_minutes: Option<u64>,
     one_hour: Option<u64>,
     thinking: Option<u64>,
-    /// The members as sent, where there are any that the ledger has no place for.
-    members: Extra,
+    /// What was said, each time as sent, for where there are members that the ledger has no place for.
+    sent: Vec<Box<RawValue>>,
     more: bool,
 }
 
 impl Ledger {
     /// Takes a usage object; what it does not say stays as it was.
     pub(super) fn take(&mut self, raw: Raw<'_>) {
-        let Ok(tokens) = serde_json::from_str::<Tokens<'_>>(raw.json()) else { return };
-        if !tokens.present {
+        let mut tokens = Tokens::default();
+        let Some(sent) = raw.some().filter(|_| raw.read_into(&mut tokens).is_some() && tokens.present) else {
             return;
-        }
+        };
         let counts = [tokens.input.count(), tokens.output.count()];
         self.said |= counts.iter().any(Option::is_some);
         self.input = tokens.input.count().unwrap_or(self.input);
@@ -43,10 +46,25 @@ impl Ledger {
             *field = raw.count().or(*field);
         }
         self.more |= !tokens.rest.is_empty();
-        if let Ok(members) = Extra::parse(raw.json()) {
-            let said = members.iter().filter(|(_, value)| value.get() != "null");
-            said.for_each(|(name, value)| self.members.insert(name, value.to_owned()));
+        self.sent.push(sent.to_owned());
+        if self.sent.len() >= MOST_SENT {
+            self.sent = self.joined().into_iter().collect();
         }
+    }
+
+    /// All that was said: of each member the last that says anything. Said once, it is as sent.
+    fn joined(&self) -> Option<Box<RawValue>> {
+        if let [only] = self.sent.as_slice()
+            && !only.get().contains("null")
+        {
+            return Some(only.clone());
+        }
+        let mut all = Extra::new();
+        for members in self.sent.iter().filter_map(|sent| Extra::parse(sent.get()).ok()) {
+            let said = members.iter().filter(|(_, value)| value.get() != "null");
+            said.for_each(|(name, value)| all.insert(name, value.to_owned()));
+        }
+        serde_json::value::to_raw_value(&all).ok()
     }
 
     /// The numbers as disjoint classes; `None` where nothing was said.
@@ -74,7 +92,7 @@ impl Ledger {
 
     /// All that was said, where it is more than the ledger holds.
     pub(super) fn into_json(self) -> Option<Box<RawValue>> {
-        serde_json::value::to_raw_value(&self.members).ok().filter(|_| self.more)
+        if self.more { self.joined() } else { None }
     }
 }
 

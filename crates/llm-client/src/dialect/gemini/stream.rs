@@ -15,8 +15,7 @@ use crate::dialect::ending::{self, UsageSoFar};
 use crate::dialect::events::{cut, mended};
 use crate::dialect::json::{self, Few, Raw};
 use crate::dialect::members::Members;
-use crate::dialect::quirks::Quirks;
-use crate::dialect::{WireTarget, date, failure, whole};
+use crate::dialect::{KeptTarget, WireTarget, date, failure, whole};
 use crate::framing::SseFrame;
 
 /// What a stream may make us remember: it has no end that we could count on.
@@ -26,9 +25,7 @@ const MOST_CALLS: u32 = 4096;
 /// What is remembered between the chunks of one answer.
 #[derive(Debug)]
 pub(crate) struct StreamState {
-    quirks: Quirks,
-    model: String,
-    origin: Option<String>,
+    target: KeptTarget,
     /// The server's name for the answer, once it has begun.
     id: Option<String>,
     started: bool,
@@ -45,9 +42,7 @@ pub(crate) struct StreamState {
 impl StreamState {
     pub(crate) fn new(target: &WireTarget<'_>) -> Self {
         Self {
-            quirks: *target.quirks,
-            model: target.model.to_owned(),
-            origin: target.origin.map(str::to_owned),
+            target: KeptTarget::of(target),
             id: None,
             started: false,
             candidates: Vec::new(),
@@ -57,10 +52,6 @@ impl StreamState {
             repaired: false,
             done: false,
         }
-    }
-
-    fn target(&self) -> WireTarget<'_> {
-        WireTarget { model: &self.model, quirks: &self.quirks, origin: self.origin.as_deref() }
     }
 
     /// Whether what follows means nothing. Only the end of the body tells that of a stream.
@@ -82,8 +73,9 @@ impl StreamState {
             return self.bare(data, out);
         }
         let mut scratch = String::new();
-        match json::parse::<Answer<'_>>(data, &mut scratch) {
-            Ok((answer, repaired)) => self.chunk(answer, data, repaired, out),
+        let mut answer = Answer::default();
+        match json::parse_into(&mut answer, data, &mut scratch) {
+            Ok(repaired) => self.chunk(&mut answer, data, repaired, out),
             Err(_) if frame.at_end => self.cut_event(out),
             Err(error) => Err(json::broken("an event of the stream", &error)),
         }
@@ -108,7 +100,7 @@ impl StreamState {
     /// Takes an answer that is whole, as the body of a plain call.
     pub(super) fn whole(
         mut self,
-        answer: Answer<'_>,
+        answer: &mut Answer<'_>,
         json: &str,
         repaired: bool,
         out: &mut Vec<StreamEvent>,
@@ -136,8 +128,8 @@ impl StreamState {
         let Ok((answers, repaired)) = json::parse::<Few<Answer<'_>, 1>>(data, &mut scratch) else {
             return self.cut_event(out);
         };
-        for answer in answers {
-            self.chunk(answer, data, repaired, out)?;
+        for mut answer in answers {
+            self.chunk(&mut answer, data, repaired, out)?;
         }
         // One object is a whole answer, with or without a reason; a list is a stream.
         self.done = !list && !began;
@@ -147,7 +139,7 @@ impl StreamState {
     /// Takes an answer or a chunk of one. `json` is where it stands.
     fn chunk(
         &mut self,
-        answer: Answer<'_>,
+        answer: &mut Answer<'_>,
         json: &str,
         repaired: bool,
         out: &mut Vec<StreamEvent>,
@@ -159,33 +151,33 @@ impl StreamState {
         let from = out.len();
         let result = self.answer(answer, out);
         self.content |= out.iter().skip(from).any(StreamEvent::is_content);
-        if failed { Err(errors::error_of(json, StatusCode::OK, &self.target())) } else { result }
+        if failed { Err(errors::error_of(json, StatusCode::OK, &self.target.lend())) } else { result }
     }
 
-    fn answer(&mut self, answer: Answer<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+    fn answer(&mut self, answer: &mut Answer<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
         let Answer { candidates, feedback, usage, model, id, created, error, rest, .. } = answer;
         if !self.started && error.some().is_none() {
             self.started = true;
-            self.id = id.owned();
+            self.id = id.take_owned();
             let created = date::seconds(created.as_str());
-            out.push(StreamEvent::Start { id: self.id.clone(), model: model.owned(), created });
+            out.push(StreamEvent::Start { id: self.id.clone(), model: model.take_owned(), created });
         }
         let refused = candidates.is_empty();
-        for (place, candidate) in candidates.into_iter().enumerate().filter(|(_, it)| it.present) {
+        for (place, candidate) in candidates.iter_mut().enumerate().filter(|(_, it)| it.present) {
             self.candidate(place, candidate, out)?;
         }
-        for (name, raw) in rest {
+        for (name, raw) in rest.drain() {
             if let Some(value) = self.members.take(&name, raw) {
                 out.push(StreamEvent::Extra { choice: None, name: name.into_owned(), value });
             }
         }
         if usage.some().is_some() {
             let source = if self.is_complete() { UsageSource::Reported } else { UsageSource::Partial };
-            if let Some(reported) = usage::read(usage, source) {
+            if let Some(reported) = usage::read(*usage, source) {
                 out.extend(self.usage.take(&reported, usage.json()));
             }
         }
-        self.feedback(feedback, refused, out)
+        self.feedback(*feedback, refused, out)
     }
 
     /// Takes what was made of the prompt: where it was refused, there is no answer.
@@ -216,7 +208,7 @@ impl StreamState {
     fn candidate(
         &mut self,
         place: usize,
-        candidate: Candidate<'_>,
+        candidate: &mut Candidate<'_>,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
         let index = candidate.index.count().and_then(|n| u32::try_from(n).ok());
@@ -230,8 +222,8 @@ impl StreamState {
         }
         let shared = Shared {
             answer: self.id.as_deref().unwrap_or_default(),
-            model: &self.model,
-            origin: self.origin.as_deref(),
+            model: &self.target.model,
+            origin: self.target.origin(),
         };
         let Some(state) = self.candidates.get_mut(at) else { return Ok(()) };
         state.take(candidate, shared, out);

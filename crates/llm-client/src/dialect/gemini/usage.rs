@@ -11,7 +11,8 @@ use crate::dialect::json::{Few, Raw};
 /// The prompt holds what was cached, and not what server-side tools put before the model; the candidates do not hold the
 /// thoughts, unless the total proves that they do.
 pub(super) fn read(raw: Raw<'_>, source: UsageSource) -> Option<Reported> {
-    let tokens: Tokens<'_> = serde_json::from_str(raw.json()).ok()?;
+    let mut tokens = Tokens::default();
+    raw.read_into(&mut tokens)?;
     let [prompt, candidates, thoughts, tool_use, total] =
         [tokens.prompt, tokens.candidates, tokens.thoughts, tokens.tool_use, tokens.total].map(Raw::count);
     if [prompt, candidates, thoughts, tool_use, total].iter().all(Option::is_none) {

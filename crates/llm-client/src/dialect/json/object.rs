@@ -2,40 +2,89 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::Text;
 
-/// A visitor's answers to values of a type that it does not expect.
+/// A value that is read into its place: answers are large and mostly empty, and would else be moved from level to level.
+///
+/// Whatever stood in the place before is gone, as with a member that is written twice.
+pub(crate) trait Fill<'de>: Default {
+    /// Reads the value.
+    fn fill<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error>;
+}
+
+/// Reads a member into its place.
+pub(crate) struct Place<'s, T>(pub(crate) &'s mut T);
+
+impl<'de, T: Fill<'de>> DeserializeSeed<'de> for Place<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.0.fill(deserializer)
+    }
+}
+
+/// Reads an item into its place, which is made when there is one.
+struct Item<'s, T>(&'s mut Option<T>);
+
+impl<'de, T: Fill<'de>> DeserializeSeed<'de> for Item<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.0.insert(T::default()).fill(deserializer)
+    }
+}
+
+/// Values that are small enough to be moved.
+macro_rules! fill_by_value {
+    ($($type:ident $(<$life:lifetime>)?),*) => {$(
+        impl<'de $(: $life, $life)?> $crate::dialect::json::Fill<'de> for $type $(<$life>)? {
+            fn fill<D: serde::Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+                *self = serde::Deserialize::deserialize(deserializer)?;
+                Ok(())
+            }
+        }
+    )*};
+}
+pub(crate) use fill_by_value;
+
+impl<'de, T: Fill<'de> + Deserialize<'de>> Fill<'de> for Option<Box<T>> {
+    fn fill<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        *self = Deserialize::deserialize(deserializer)?;
+        Ok(())
+    }
+}
+
+/// A visitor's answers to values of a type that it does not expect: nothing is filled in.
 macro_rules! absent {
-    ($type:ty, $value:expr) => {
-        fn visit_unit<E>(self) -> Result<$type, E> {
-            Ok($value)
+    () => {
+        fn visit_unit<E>(self) -> Result<(), E> {
+            Ok(())
         }
 
-        fn visit_bool<E>(self, _: bool) -> Result<$type, E> {
-            Ok($value)
+        fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+            Ok(())
         }
 
-        fn visit_u64<E>(self, _: u64) -> Result<$type, E> {
-            Ok($value)
+        fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+            Ok(())
         }
 
-        fn visit_i64<E>(self, _: i64) -> Result<$type, E> {
-            Ok($value)
+        fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+            Ok(())
         }
 
-        fn visit_f64<E>(self, _: f64) -> Result<$type, E> {
-            Ok($value)
+        fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+            Ok(())
         }
 
-        fn visit_str<E>(self, _: &str) -> Result<$type, E> {
-            Ok($value)
+        fn visit_str<E>(self, _: &str) -> Result<(), E> {
+            Ok(())
         }
     };
 }
@@ -65,12 +114,29 @@ impl<T, const N: usize> Few<T, N> {
         self.first.iter().flatten().chain(&self.more)
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.first.iter_mut().flatten().chain(&mut self.more)
+    }
+
+    /// Takes the items out, in their order.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = T> {
+        self.first.iter_mut().filter_map(Option::take).chain(self.more.drain(..))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
+        self.first.first().is_none_or(Option::is_none) && self.more.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
         self.iter().count()
+    }
+}
+
+impl<T, const N: usize> FromIterator<T> for Few<T, N> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let mut few = Self::default();
+        items.into_iter().for_each(|item| few.push(item));
+        few
     }
 }
 
@@ -91,38 +157,56 @@ impl<T: fmt::Debug, const N: usize> fmt::Debug for Few<T, N> {
 }
 
 /// Items from a list, or the one item where there should be a list; anything else is no item.
-impl<'de, T: Deserialize<'de>, const N: usize> Deserialize<'de> for Few<T, N> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Items<T, const N: usize>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>, const N: usize> Visitor<'de> for Items<T, N> {
-            type Value = Few<T, N>;
+impl<'de, T: Fill<'de>, const N: usize> Fill<'de> for Few<T, N> {
+    fn fill<D: Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+        struct Items<'s, T, const N: usize>(&'s mut Few<T, N>);
+        impl<'de, T: Fill<'de>, const N: usize> Visitor<'de> for Items<'_, T, N> {
+            type Value = ();
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-                let mut few = Few::default();
-                while let Some(item) = seq.next_element()? {
-                    few.push(item);
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+                for slot in &mut self.0.first {
+                    if seq.next_element_seed(Item(slot))?.is_none() {
+                        return Ok(());
+                    }
                 }
-                Ok(few)
+                let mut item = None;
+                while seq.next_element_seed(Item(&mut item))?.is_some() {
+                    self.0.more.extend(item.take());
+                }
+                Ok(())
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                let mut few = Few::default();
-                few.push(T::deserialize(MapAccessDeserializer::new(map))?);
-                Ok(few)
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+                let mut item = None;
+                let slot = self.0.first.first_mut().unwrap_or(&mut item);
+                Item(slot).deserialize(MapAccessDeserializer::new(map))?;
+                self.0.more.extend(item);
+                Ok(())
             }
 
-            absent!(Self::Value, Few::default());
+            absent!();
         }
-        deserializer.deserialize_any(Items(PhantomData))
+        if !self.is_empty() {
+            *self = Self::default();
+        }
+        deserializer.deserialize_any(Items(self))
+    }
+}
+
+impl<'de, T: Fill<'de>, const N: usize> Deserialize<'de> for Few<T, N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut few = Self::default();
+        few.fill(deserializer)?;
+        Ok(few)
     }
 }
 
 /// Members that a type does not know, null ones left out.
-pub(crate) type Rest<'a> = Few<(Cow<'a, str>, &'a RawValue), 2>;
+pub(crate) type Rest<'a> = Few<(Cow<'a, str>, &'a RawValue), 4>;
 
 /// The name of a member, lent where it has no escapes.
 pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
@@ -151,42 +235,55 @@ macro_rules! wire {
             pub(crate) present: bool,
         }
 
-        impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct Members<'a>(std::marker::PhantomData<&'a ()>);
-                impl<'de: 'a, 'a> serde::de::Visitor<'de> for Members<'a> {
-                    type Value = $name<'a>;
+        impl<'de: 'a, 'a> $crate::dialect::json::Fill<'de> for $name<'a> {
+            fn fill<D: serde::Deserializer<'de>>(&mut self, deserializer: D) -> Result<(), D::Error> {
+                struct Members<'s, 'a>(&'s mut $name<'a>);
+                impl<'de: 'a, 'a> serde::de::Visitor<'de> for Members<'_, 'a> {
+                    type Value = ();
 
                     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         f.write_str("an object")
                     }
 
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$name<'a>, A::Error> {
-                        let mut value = $name { present: true, ..$name::default() };
-                        while let Some(key) = map.next_key::<$crate::dialect::json::Key<'de>>()? {
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+                        use $crate::dialect::json::{Key, Place, Raw};
+                        let value = self.0;
+                        value.present = true;
+                        while let Some(key) = map.next_key::<Key<'de>>()? {
                             match &*key.0 {
-                                $($key => value.$field = map.next_value()?,)*
+                                $($key => map.next_value_seed(Place(&mut value.$field))?,)*
                                 $($($noise)|+ => {
                                     map.next_value::<serde::de::IgnoredAny>()?;
                                 })?
                                 _ => {
-                                    let raw = map.next_value::<$crate::dialect::json::Raw<'de>>()?;
+                                    let raw = map.next_value::<Raw<'de>>()?;
                                     if let Some(raw) = raw.some() {
                                         value.rest.push((key.0, raw));
                                     }
                                 }
                             }
                         }
-                        Ok(value)
+                        Ok(())
                     }
 
-                    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<$name<'a>, A::Error> {
-                        $crate::dialect::json::drain(seq).map(|()| $name::default())
+                    fn visit_seq<A: serde::de::SeqAccess<'de>>(self, seq: A) -> Result<(), A::Error> {
+                        $crate::dialect::json::drain(seq)
                     }
 
-                    $crate::dialect::json::absent!($name<'a>, $name::default());
+                    $crate::dialect::json::absent!();
                 }
-                deserializer.deserialize_any(Members(std::marker::PhantomData))
+                if self.present {
+                    *self = $name::default();
+                }
+                deserializer.deserialize_any(Members(self))
+            }
+        }
+
+        impl<'de: 'a, 'a> serde::Deserialize<'de> for $name<'a> {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let mut value = $name::default();
+                $crate::dialect::json::Fill::fill(&mut value, deserializer)?;
+                Ok(value)
             }
         }
     )*};

@@ -1,21 +1,16 @@
 //! Whole bodies: the answer to a plain call, or to a streamed one that came in one piece.
 
-use llm_types::{ChatResponse, Error, StreamEvent};
+use llm_types::{Error, StreamEvent};
 
 use super::stream::{StreamState, no_answer, tells_error};
 use super::wire::Answer;
 use crate::dialect::{WireTarget, error_body, json, whole};
 
-/// Reads the body of a 200.
+/// Reads the body of a 200, as the events of a stream. Events that were given before an error are true.
 ///
 /// # Errors
 /// The server's own error, where the body holds one; [`Protocol`](llm_types::ErrorKind::Protocol) where it holds no
 /// answer.
-pub(crate) fn decode(body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
-    whole::response(|out| decode_events(body, target, out))
-}
-
-/// [`decode`], as the events of a stream. Events that were given before an error are true.
 pub(crate) fn decode_events(
     body: &[u8],
     target: &WireTarget<'_>,
@@ -27,16 +22,17 @@ pub(crate) fn decode_events(
         return state.finish(out);
     };
     let mut scratch = String::new();
-    let (answer, repaired) =
-        json::parse::<Answer<'_>>(&text, &mut scratch).map_err(|error| json::broken("the body", &error))?;
+    let mut answer = Answer::default();
+    let repaired = json::parse_into(&mut answer, &text, &mut scratch)
+        .map_err(|error| json::broken("the body", &error))?;
     let failed = tells_error(&answer);
     if !failed && answer.choices.is_empty() {
         return Err(no_answer());
     }
     let state = StreamState::new(target);
     if failed {
-        state.broken_off(answer, out);
+        state.broken_off(&mut answer, out);
         return Err(error_body::failure(&text, target));
     }
-    state.whole(answer, replaced || repaired, out)
+    state.whole(&mut answer, replaced || repaired, out)
 }

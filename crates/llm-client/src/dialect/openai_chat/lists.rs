@@ -11,7 +11,7 @@ use super::stream::no_answer;
 use super::usage;
 use crate::dialect::body::Body;
 use crate::dialect::error_body::{self, failure};
-use crate::dialect::json::{self, Few, Raw, Text, wire};
+use crate::dialect::json::{self, Few, Raw, Text, fill_by_value, wire};
 use crate::dialect::{Encoded, ModelPage, WireTarget};
 
 wire! {
@@ -160,6 +160,8 @@ pub(crate) fn decode_embeddings(
 /// A list of numbers, or its bytes (little-endian, four each) in base64.
 #[derive(Debug, Default)]
 pub(crate) struct Vector(Option<Vec<f32>>);
+
+fill_by_value!(Vector);
 
 impl<'de> Deserialize<'de> for Vector {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -11,12 +11,11 @@ use self::choice::{ChoiceState, Shared};
 use super::usage;
 use super::wire::{Answer, Choice};
 use crate::dialect::ending::{self, UsageSoFar};
-use crate::dialect::events::{cut, mended};
+use crate::dialect::events::{cut, data_of, mended};
 use crate::dialect::ids::short_id;
-use crate::dialect::json::{self, Raw};
+use crate::dialect::json::{self, Raw, Text};
 use crate::dialect::members::Members;
-use crate::dialect::quirks::Quirks;
-use crate::dialect::{WireTarget, error_body};
+use crate::dialect::{KeptTarget, WireTarget, error_body};
 use crate::framing::SseFrame;
 
 /// What a stream may make us remember: it has no end that we could count on.
@@ -28,9 +27,7 @@ const MOST_WAITING: usize = 64;
 /// What is remembered between the chunks of one answer.
 #[derive(Debug)]
 pub(crate) struct StreamState {
-    quirks: Quirks,
-    model: String,
-    origin: Option<String>,
+    target: KeptTarget,
     head: Head,
     choices: Vec<ChoiceState>,
     members: Members,
@@ -56,9 +53,7 @@ struct Head {
 impl StreamState {
     pub(crate) fn new(target: &WireTarget<'_>) -> Self {
         Self {
-            quirks: *target.quirks,
-            model: target.model.to_owned(),
-            origin: target.origin.map(str::to_owned),
+            target: KeptTarget::of(target),
             head: Head::default(),
             choices: Vec::new(),
             members: Members::default(),
@@ -69,10 +64,6 @@ impl StreamState {
         }
     }
 
-    fn target(&self) -> WireTarget<'_> {
-        WireTarget { model: &self.model, quirks: &self.quirks, origin: self.origin.as_deref() }
-    }
-
     /// Whether the end marker came: what follows it means nothing.
     pub(crate) fn is_done(&self) -> bool {
         self.done
@@ -80,17 +71,11 @@ impl StreamState {
 
     /// Takes one frame.
     pub(crate) fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
-        let data = frame.data.trim();
-        if self.done || data.is_empty() {
-            return Ok(());
-        }
-        if data.starts_with("[DONE]") {
-            self.done = true;
-            return Ok(());
-        }
+        let Some(data) = data_of(&frame, &mut self.done) else { return Ok(()) };
         let mut scratch = String::new();
-        let (answer, repaired) = match json::parse::<Answer<'_>>(data, &mut scratch) {
-            Ok(parsed) => parsed,
+        let mut answer = Answer::default();
+        let repaired = match json::parse_into(&mut answer, data, &mut scratch) {
+            Ok(repaired) => repaired,
             Err(_) if frame.at_end && !frame.bare => return self.cut_event(out),
             // A sign of life under a name of the server's own.
             Err(_) if is_aside(frame) => return Ok(()),
@@ -108,7 +93,7 @@ impl StreamState {
             return Err(no_answer());
         }
         let from = out.len();
-        let result = self.answer(answer, whole, out);
+        let result = self.answer(&mut answer, whole, out);
         self.content |= out.iter().skip(from).any(StreamEvent::is_content);
         self.done |= whole;
         if failed { Err(self.failure(data)) } else { result }
@@ -124,7 +109,7 @@ impl StreamState {
         }
         self.start(out);
         for choice in std::mem::take(&mut self.choices) {
-            choice.close(&self.head, self.origin.as_deref(), out);
+            choice.close(&self.head, self.target.origin(), out);
         }
         self.usage.finish("usage", out);
         out.push(StreamEvent::End);
@@ -134,7 +119,7 @@ impl StreamState {
     /// Takes an answer whose every choice is whole, as the body of a plain call.
     pub(super) fn whole(
         mut self,
-        answer: Answer<'_>,
+        answer: &mut Answer<'_>,
         repaired: bool,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
@@ -147,29 +132,34 @@ impl StreamState {
     }
 
     /// Takes what came beside an error.
-    pub(super) fn broken_off(mut self, answer: Answer<'_>, out: &mut Vec<StreamEvent>) {
+    pub(super) fn broken_off(mut self, answer: &mut Answer<'_>, out: &mut Vec<StreamEvent>) {
         // A second error in it says no more than the first.
         let _ = self.answer(answer, true, out);
     }
 
     /// Takes an answer or a chunk of one.
-    fn answer(&mut self, answer: Answer<'_>, whole: bool, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+    fn answer(
+        &mut self,
+        answer: &mut Answer<'_>,
+        whole: bool,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), Error> {
         let Answer { id, created, model, choices, usage, rest, .. } = answer;
         let mut result = Ok(());
-        self.head.learn(id.some().as_deref(), model.some().as_deref(), created);
+        self.head.learn(id, model, *created);
         if !choices.is_empty() || self.head.id.is_some() {
             self.start(out);
         }
         // Usage stands beside the choices, in one of them, or in a gateway's own object; never are two to be added.
         let mut usage = usage.some().map(Cow::Borrowed);
-        for (place, choice) in choices.into_iter().filter(|choice| choice.present).enumerate() {
+        for (place, choice) in choices.iter_mut().filter(|choice| choice.present).enumerate() {
             usage = usage.or(choice.usage.some().map(Cow::Borrowed));
             if let Some(error) = choice.error.some().filter(|error| says_error(error)) {
                 result = Err(self.failure(error.get()));
             }
             self.choice(place, choice, whole, out)?;
         }
-        for (name, raw) in rest {
+        for (name, raw) in rest.drain() {
             if name.starts_with("x_")
                 && let Ok(mut members) = Extra::parse(raw.get())
             {
@@ -191,21 +181,21 @@ impl StreamState {
     fn choice(
         &mut self,
         place: usize,
-        choice: Choice<'_>,
+        choice: &mut Choice<'_>,
         whole: bool,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
         let index = choice.index.count().and_then(|n| u32::try_from(n).ok());
         let index = index.unwrap_or_else(|| u32::try_from(place).unwrap_or(u32::MAX));
         let at = self.choices.iter().position(|known| known.index == index).unwrap_or_else(|| {
-            self.choices.push(ChoiceState::new(index, &self.quirks));
+            self.choices.push(ChoiceState::new(index, &self.target.quirks));
             self.choices.len() - 1
         });
         if at >= MOST_CHOICES {
             return Err(ending::too_many(&format!("{MOST_CHOICES} choices")));
         }
-        let replay = self.quirks.replay_members;
-        let shared = Shared { head: &self.head, origin: self.origin.as_deref(), replay, whole };
+        let replay = self.target.quirks.replay_members;
+        let shared = Shared { head: &self.head, origin: self.target.origin(), replay, whole };
         let Some(state) = self.choices.get_mut(at) else { return Ok(()) };
         state.take(choice, shared, out);
         if state.calls() > MOST_CALLS {
@@ -249,7 +239,7 @@ impl StreamState {
     /// Keeps the last usage that says something, and gives it on when it has changed.
     fn take_usage(&mut self, raw: &RawValue, out: &mut Vec<StreamEvent>) {
         let source = if self.is_complete() { UsageSource::Reported } else { UsageSource::Partial };
-        let Some(reported) = usage::read(Raw::of(raw), self.quirks.usage, source) else { return };
+        let Some(reported) = usage::read(Raw::of(raw), self.target.quirks.usage, source) else { return };
         if let Some(event) = self.usage.take(&reported, raw.get()) {
             self.aside(event, out);
         }
@@ -257,7 +247,7 @@ impl StreamState {
 
     /// The error that the server put into the stream.
     fn failure(&self, json: &str) -> Error {
-        error_body::failure(json, &self.target())
+        error_body::failure(json, &self.target.lend())
     }
 
     /// Every choice that was begun has said why it stopped.
@@ -276,12 +266,12 @@ impl StreamState {
 }
 
 impl Head {
-    fn learn(&mut self, id: Option<&str>, model: Option<&str>, created: Raw<'_>) {
+    fn learn(&mut self, id: &mut Text<'_>, model: &mut Text<'_>, created: Raw<'_>) {
         if self.given {
             return;
         }
-        self.id = id.map(str::to_owned).or(self.id.take());
-        self.model = model.map(str::to_owned).or(self.model.take());
+        self.id = id.take_owned().or(self.id.take());
+        self.model = model.take_owned().or(self.model.take());
         self.created = created.count().filter(|secs| *secs > 0).or(self.created);
     }
 

@@ -12,7 +12,8 @@ use crate::dialect::quirks::{InTotal, UsageRule};
 /// A part above its total is cut to it. Where `total_tokens` proves that a part lies outside, it is added, whatever the
 /// rule says.
 pub(super) fn read(raw: Raw<'_>, rule: UsageRule, source: UsageSource) -> Option<Reported> {
-    let tokens: Tokens<'_> = serde_json::from_str(raw.json()).ok()?;
+    let mut tokens = Tokens::default();
+    raw.read_into(&mut tokens)?;
     let first = |of: &[Raw<'_>]| of.iter().find_map(|raw| raw.count());
     let (prompt, completion) = (&tokens.prompt_details, &tokens.completion_details);
     let total = tokens.total_tokens.count();

@@ -2,7 +2,7 @@
 //!
 //! Texts are lent from the body. Nothing here is required, and unknown members are kept in `rest`.
 
-use crate::dialect::json::{Few, Raw, Text, wire};
+use crate::dialect::json::{Few, Raw, Text, fill_by_value, wire};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -39,14 +39,14 @@ wire! {
         error: Raw<'a> = "error",
     }
 
-    /// What was said: a message, or a piece of one. What is rare is kept small, because these are moved around.
+    /// What was said: a message, or a piece of one.
     struct Said without "role" {
         content: Content<'a> = "content",
         refusal: Text<'a> = "refusal",
         reasoning_content: Text<'a> = "reasoning_content",
         reasoning: Text<'a> = "reasoning",
         reasoning_details: Few<Raw<'a>, 1> = "reasoning_details",
-        tool_calls: Few<Call<'a>, 0> = "tool_calls",
+        tool_calls: Few<Call<'a>, 1> = "tool_calls",
         /// A [`Function`].
         function_call: Raw<'a> = "function_call",
         audio: Raw<'a> = "audio",
@@ -139,6 +139,8 @@ pub(crate) enum Content<'a> {
     Text(Cow<'a, str>),
     Parts(Vec<&'a RawValue>),
 }
+
+fill_by_value!(Content<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

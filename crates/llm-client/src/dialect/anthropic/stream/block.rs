@@ -154,9 +154,9 @@ impl Open {
     }
 
     /// Takes a piece. One that does not belong into such a block means nothing.
-    pub(super) fn add(&mut self, delta: Delta<'_>, said: &mut Said, out: &mut Vec<StreamEvent>) {
+    pub(super) fn add(&mut self, delta: &mut Delta<'_>, said: &mut Said, out: &mut Vec<StreamEvent>) {
         match (delta.kind.as_str(), &mut self.kind) {
-            ("text_delta", kind @ Kind::Text { .. }) => kind.text(delta.text.some(), said, out),
+            ("text_delta", kind @ Kind::Text { .. }) => kind.text(delta.text.take(), said, out),
             ("citations_delta", Kind::Text { citations, .. }) => {
                 if let Some(citation) = delta.citation.some() {
                     said.kept = said.kept.saturating_add(citation.get().len());
@@ -164,13 +164,13 @@ impl Open {
                 }
             }
             ("thinking_delta", kind @ Kind::Thinking { .. }) => {
-                kind.think(delta.thinking.some(), said, out);
+                kind.think(delta.thinking.take(), said, out);
             }
             ("signature_delta", Kind::Thinking { signature, .. }) => {
-                *signature = delta.signature.owned();
+                *signature = delta.signature.take_owned();
             }
             ("input_json_delta", Kind::Call { call, begun, .. }) => {
-                if let Some(arguments) = delta.partial_json.owned() {
+                if let Some(arguments) = delta.partial_json.take_owned() {
                     *begun = true;
                     out.push(StreamEvent::ToolCallDelta { choice: 0, index: *call, arguments });
                 }

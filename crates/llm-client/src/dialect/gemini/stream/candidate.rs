@@ -74,20 +74,25 @@ impl CandidateState {
     }
 
     /// Takes a candidate, or a chunk of one.
-    pub(super) fn take(&mut self, candidate: Candidate<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+    pub(super) fn take(
+        &mut self,
+        candidate: &mut Candidate<'_>,
+        shared: Shared<'_>,
+        out: &mut Vec<StreamEvent>,
+    ) {
         let Candidate { content, finish_reason, logprobs, rest, .. } = candidate;
-        for part in content.parts.into_iter().filter(|part| part.present) {
+        for part in content.parts.iter_mut().filter(|part| part.present) {
             self.part(part, shared, out);
         }
         if let Some(logprobs) = logprobs.some() {
             out.push(StreamEvent::Logprobs { choice: self.index, logprobs: logprobs.to_owned() });
         }
-        for (name, raw) in rest {
+        for (name, raw) in rest.drain() {
             if let Some(value) = self.members.take(&name, raw) {
                 out.push(StreamEvent::Extra { choice: Some(self.index), name: name.into_owned(), value });
             }
         }
-        if let Some(word) = finish_reason.some() {
+        if let Some(word) = finish_reason.take() {
             self.finish = Some(word.into_owned());
         }
     }
@@ -103,11 +108,11 @@ impl CandidateState {
         out.push(StreamEvent::Finish { choice, reason, native: self.finish });
     }
 
-    fn part(&mut self, part: Part<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+    fn part(&mut self, part: &mut Part<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
         let choice = self.index;
         let Part { text, thought, signature, call, rest, .. } = part;
         let thought = thought.json() == "true";
-        let signature = signature.owned();
+        let signature = signature.take_owned();
         if call.present {
             self.thinking = false;
             self.call(call, signature, shared, out);
@@ -117,7 +122,7 @@ impl CandidateState {
         if text.as_str().is_empty() && !rest.is_empty() {
             (self.thinking, self.answered) = (false, true);
             let mut members: Extra =
-                rest.into_iter().map(|(name, raw)| (name.into_owned(), raw.to_owned())).collect();
+                rest.drain().map(|(name, raw)| (name.into_owned(), raw.to_owned())).collect();
             if thought {
                 members.insert("thought", RawValue::TRUE.to_owned());
             }
@@ -136,7 +141,7 @@ impl CandidateState {
             return;
         }
         self.beside(rest, out);
-        let text = text.owned().unwrap_or_default();
+        let text = text.take_owned().unwrap_or_default();
         if thought {
             self.think(text, signature, shared, out);
             return;
@@ -158,8 +163,8 @@ impl CandidateState {
     }
 
     /// Gives what is said of a text or a call besides.
-    fn beside(&self, rest: Rest<'_>, out: &mut Vec<StreamEvent>) {
-        for (name, raw) in rest {
+    fn beside(&self, rest: &mut Rest<'_>, out: &mut Vec<StreamEvent>) {
+        for (name, raw) in rest.drain() {
             let value = raw.to_owned();
             out.push(StreamEvent::Extra { choice: Some(self.index), name: name.into_owned(), value });
         }
@@ -203,24 +208,24 @@ impl CandidateState {
 
     fn call(
         &mut self,
-        call: Call<'_>,
+        call: &mut Call<'_>,
         signature: Option<String>,
         shared: Shared<'_>,
         out: &mut Vec<StreamEvent>,
     ) {
         let Call { id, name, args, pieces, goes_on, rest, .. } = call;
         let goes_on = goes_on.json() == "true";
-        let named = name.some();
+        let named = name.take();
         let says_nothing = args.some().is_none() && pieces.is_empty();
         if named.is_none() && self.open.is_none() && says_nothing {
             return;
         }
         if named.is_some() || self.open.is_none() {
             self.end_call(out);
-            let id = id.owned();
+            let id = id.take_owned();
             let name = named.unwrap_or_default().into_owned();
             self.begin_call(id, name, signature, shared, out);
-            for (name, raw) in rest {
+            for (name, raw) in rest.drain() {
                 self.replay(&name, raw.to_owned(), out);
             }
             self.open = Some(Pieces::default());
@@ -229,7 +234,7 @@ impl CandidateState {
         if let Some(args) = args.some() {
             open.set(args);
         }
-        for piece in pieces {
+        for piece in pieces.drain() {
             self.overflowed |= !open.push(piece, &mut self.repaired);
         }
         if !goes_on {

@@ -101,11 +101,13 @@ impl ChoiceState {
     }
 
     /// Takes a choice, or a chunk of one.
-    pub(super) fn take(&mut self, choice: Choice<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+    pub(super) fn take(&mut self, choice: &mut Choice<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
         let Choice { delta, message, finish_reason, native_finish_reason, logprobs, rest, .. } = choice;
         // Some servers send the message so far beside each delta. It counts where there is nothing else.
         let said = match message {
-            Some(message) if message.present && (shared.whole || !delta.present && !self.begun) => *message,
+            Some(message) if message.present && (shared.whole || !delta.present && !self.begun) => {
+                &mut **message
+            }
             _ => delta,
         };
         self.begun |= said.present;
@@ -113,14 +115,14 @@ impl ChoiceState {
         if let Some(logprobs) = logprobs.some().filter(|raw| says_something(raw)) {
             out.push(StreamEvent::Logprobs { choice: self.index, logprobs: logprobs.to_owned() });
         }
-        for (name, raw) in rest {
+        for (name, raw) in rest.drain() {
             if let Some(value) = self.of_choice.take(&name, raw) {
                 out.push(StreamEvent::Extra { choice: Some(self.index), name: name.into_owned(), value });
             }
         }
         self.say(said, shared, out);
         self.look(out.get(from..).unwrap_or_default());
-        let word = finish_reason.some().filter(|word| word != "null");
+        let word = finish_reason.take().filter(|word| word != "null");
         if let Some(word) = word
             && !self.finished
         {
@@ -128,7 +130,7 @@ impl ChoiceState {
             self.end_parts(shared.head, out);
             self.look(out.get(from..).unwrap_or_default());
             let reason = super::finish_reason(&word, !self.calls.is_empty());
-            let native = native_finish_reason.owned().unwrap_or_else(|| word.into_owned());
+            let native = native_finish_reason.take_owned().unwrap_or_else(|| word.into_owned());
             out.push(StreamEvent::Finish { choice: self.index, reason, native: Some(native) });
             self.finished = true;
         }
@@ -184,19 +186,19 @@ impl ChoiceState {
         }
     }
 
-    fn say(&mut self, said: Said<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+    fn say(&mut self, said: &mut Said<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
         let Said { content, refusal, reasoning_content, reasoning, reasoning_details, .. } = said;
-        self.think(reasoning_content.some().or(reasoning.some()), reasoning_details, shared, out);
-        match content {
+        self.think(reasoning_content.take().or(reasoning.take()), reasoning_details, shared, out);
+        match std::mem::take(content) {
             Content::None => {}
             Content::Text(text) => self.text(text, out),
             Content::Parts(parts) => parts.into_iter().for_each(|part| self.part(part, shared, out)),
         }
-        if let Some(text) = refusal.owned() {
-            out.push(StreamEvent::Refusal { choice: self.index, text });
+        if let Some(text) = refusal.take() {
+            out.push(StreamEvent::Refusal { choice: self.index, text: text.into_owned() });
         }
         let of = said.tool_calls.len();
-        for (place, call) in said.tool_calls.into_iter().enumerate().filter(|(_, call)| call.present) {
+        for (place, call) in said.tool_calls.iter_mut().enumerate().filter(|(_, call)| call.present) {
             self.call(call, (place, of), shared.head, out);
         }
         if said.function_call.some().is_some() {
@@ -205,7 +207,7 @@ impl ChoiceState {
         if said.audio.some().is_some() {
             self.sound(said.audio);
         }
-        self.rest(said.rest, shared, out);
+        self.rest(&mut said.rest, shared, out);
     }
 
     fn text(&mut self, text: Cow<'_, str>, out: &mut Vec<StreamEvent>) {
@@ -214,8 +216,10 @@ impl ChoiceState {
         }
         self.block = None;
         match &mut self.tags {
-            Some(splitter) => splitter.push(&text, |piece| out.push(event(self.index, piece))),
-            None => out.push(StreamEvent::Text { choice: self.index, text: text.into_owned() }),
+            Some(splitter) if !splitter.is_past() => {
+                splitter.push(&text, |piece| out.push(event(self.index, piece)));
+            }
+            _ => out.push(StreamEvent::Text { choice: self.index, text: text.into_owned() }),
         }
     }
 
@@ -282,7 +286,7 @@ impl ChoiceState {
     fn think(
         &mut self,
         text: Option<Cow<'_, str>>,
-        details: Few<Raw<'_>, 1>,
+        details: &Few<Raw<'_>, 1>,
         shared: Shared<'_>,
         out: &mut Vec<StreamEvent>,
     ) {
@@ -363,20 +367,21 @@ impl ChoiceState {
         out.push(StreamEvent::ReasoningBlock { choice: self.index, block: Box::new(block) });
     }
 
-    fn call(&mut self, call: Call<'_>, place: (usize, usize), head: &Head, out: &mut Vec<StreamEvent>) {
+    fn call(&mut self, call: &mut Call<'_>, place: (usize, usize), head: &Head, out: &mut Vec<StreamEvent>) {
         let mut scratch = String::new();
+        let (function, rest) = (std::mem::take(&mut call.function), std::mem::take(&mut call.rest));
         let free = call.custom.read::<Function<'_>>(&mut scratch, &mut self.repaired);
         let custom = free.is_some() || call.kind.as_str() == "custom";
-        let called = free.unwrap_or(call.function);
+        let called = free.unwrap_or(function);
         let arguments = if called.arguments.some().is_some() { called.arguments } else { called.input };
         let mut replay = Vec::new();
-        for (name, raw) in call.rest.into_iter().chain(called.rest) {
+        for (name, raw) in rest.into_iter().chain(called.rest) {
             replay.push((name.into_owned(), raw.to_owned()));
         }
         let fragment = Fragment {
             index: call.index.count(),
             place,
-            id: call.id.some(),
+            id: call.id.take(),
             name: called.name.some(),
             arguments: arguments.to_text(&mut self.repaired),
             custom,
@@ -424,9 +429,9 @@ impl ChoiceState {
     }
 
     /// Unknown members of the message: lists come in pieces, and what must come back goes into the message.
-    fn rest(&mut self, rest: Rest<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
+    fn rest(&mut self, rest: &mut Rest<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
         let choice = self.index;
-        for (name, raw) in rest {
+        for (name, raw) in rest.drain() {
             if shared.replay.contains(&&*name) {
                 self.replays = true;
                 let (name, value) = (name.into_owned(), raw.to_owned());
