@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use llm_client::{ModelClient, Settings};
 use llm_manager::config::{Choice, Loaded, Sources, load, user_config};
 use llm_mock::{MockConfig, MockServer};
-use llm_types::{Error, ErrorKind, Price};
+use llm_types::{Error, ErrorKind, Prices};
 
 use crate::args::Model;
 use crate::exit::Exit;
@@ -26,7 +26,7 @@ pub(crate) struct Session {
     /// The settings it was made with.
     pub(crate) settings: Settings,
     /// What the model's tokens cost, where the configuration says so.
-    pub(crate) price: Option<Price>,
+    pub(crate) price: Option<Prices>,
     /// The variable that holds the key, or that would.
     pub(crate) key_variable: Option<String>,
 }
