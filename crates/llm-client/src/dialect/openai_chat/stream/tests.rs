@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 use llm_types::{ChatResponse, Collector};
 
 use super::*;
+use crate::dialect::Quirks;
 use crate::dialect::quirks::{Replay, ReplayField, ReplayWhen, TagPair, ThinkTags};
 use crate::framing::SseDecoder;
 
@@ -742,7 +743,9 @@ fn a_body_without_events_is_read_as_what_it_is() {
         read("[{\n  \"error\": {\n    \"code\": 404,\n    \"message\": \"no such model\"\n  }\n}]", &TARGET);
     let error = result.unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::NotFound, "no such model"));
-    let whole = |body: &str| crate::dialect::openai_chat::decode(body.as_bytes(), &TARGET).unwrap_err();
+    let whole = |body: &str| {
+        crate::dialect::openai_chat::decode_events(body.as_bytes(), &TARGET, &mut Vec::new()).unwrap_err()
+    };
     let error = whole(r#"{"code":500,"msg":"internal","data":null,"success":false}"#);
     assert_eq!((error.kind(), error.message()), (ErrorKind::Server, "internal"));
     let error = whole(r#"{"code":0,"msg":"ok","data":null}"#);
