@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use llm_client::dialect::Dialect;
+use llm_client::dialect::{Dialect, ThinkTags};
 use llm_client::lane::DeclaredLimits;
 use llm_client::transport::Endpoint;
 use llm_client::{ModelClient, Settings};
-use llm_types::{Error, ErrorKind, Secret};
+use llm_types::{Error, ErrorKind, Prices, Secret};
 
 use crate::catalogue;
 use crate::clients::Clients;
@@ -36,6 +36,7 @@ pub struct SpecProvider {
     base_url: Option<String>,
     address_variable: Option<&'static str>,
     dialect: Dialect,
+    think_tags: Option<ThinkTags>,
     keys: KeySupply,
     signed_in: Arc<SignedIn>,
     settings: Settings,
@@ -57,6 +58,7 @@ impl SpecProvider {
             base_url: spec.base_url.map(str::to_owned),
             address_variable: None,
             dialect: spec.dialect,
+            think_tags: None,
             keys: KeySupply::none(),
             signed_in: Arc::new(SignedIn::of_process(spec)),
             settings: Settings::default(),
@@ -234,6 +236,13 @@ impl SpecProvider {
         Self { dialect, ..self.anew() }
     }
 
+    /// Where content holds thoughts between tags, in place of what the row says. A server may be started either way, and
+    /// its answers do not tell.
+    #[must_use]
+    pub fn with_think_tags(self, think_tags: ThinkTags) -> Self {
+        Self { think_tags: Some(think_tags), ..self.anew() }
+    }
+
     /// The settings of every model that brings none of its own.
     #[must_use]
     pub fn with_settings(self, settings: Settings) -> Self {
@@ -289,6 +298,12 @@ impl Provider for SpecProvider {
 
     fn address(&self) -> Option<String> {
         Some(Endpoint::parse(self.base_url.as_deref()?).ok()?.to_string())
+    }
+
+    fn price_of(&self, model: &ModelConfig) -> Option<Prices> {
+        let url = model.base_url.as_deref().or(self.base_url.as_deref());
+        let address = Endpoint::parse(url?).ok();
+        self.prices_at(model, address.as_ref()?).map(|prices| Prices::clone(&prices))
     }
 
     fn key_origin(&self) -> Option<&str> {
