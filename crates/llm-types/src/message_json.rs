@@ -2,7 +2,7 @@
 //!
 //! Reading is tolerant: role `function`, `function_call`, several names for reasoning text, content as text, list or
 //! nothing. Writing loses nothing that reading understands: what has no place in OpenAI's shape goes to
-//! `reasoning_details`, whose form several gateways share.
+//! `reasoning_details`, whose form several gateways share, and to `part_order`, where reasoning, content and calls alternate.
 
 use serde::de::Error as _;
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -85,47 +85,43 @@ fn message_from(mut members: Extra) -> Result<Message, Invalid> {
             parts.push(Part::Refusal { text });
         }
         tool_calls_into(&mut members, &mut parts)?;
-        if let Some(order) = members.take(ORDER) {
-            parts = reordered(parts, order.get());
+        if let Some(order) = members.take_as::<Vec<String>>("part_order")? {
+            parts = ordered(parts, &order);
         }
     }
     Ok(Message { role, parts, name, extra: members })
 }
 
-/// The member that says in which order reasoning (`r`), content (`t`) and calls (`c`) came, where it is not this one. The
-/// shape has places of their own for them, and signatures hold for an order only.
-const ORDER: &str = "part_order";
-
-fn kind_of(part: &Part) -> char {
+/// The member that a part stands in.
+const fn place(part: &Part) -> &'static str {
     match part {
-        Part::Reasoning(_) => 'r',
-        Part::ToolCall(_) => 'c',
-        _ => 't',
+        Part::Reasoning(_) => "reasoning",
+        Part::ToolCall(_) => "tool_call",
+        _ => "content",
     }
 }
 
-/// The kinds of the parts, where reading would not put them into this order by itself.
-fn order_of(parts: &[Part]) -> Option<String> {
-    let order: String = parts.iter().map(kind_of).collect();
-    let rest = order.trim_start_matches('r').trim_start_matches('t').trim_start_matches('c');
-    (!rest.is_empty()).then_some(order)
+/// Puts parts back into the order in which they were said. What the order does not name comes last: somebody may have
+/// changed the message since.
+fn ordered(mut parts: Vec<Part>, order: &[String]) -> Vec<Part> {
+    let mut sorted = Vec::with_capacity(parts.len());
+    for name in order {
+        if let Some(at) = parts.iter().position(|part| place(part) == name) {
+            sorted.push(parts.remove(at));
+        }
+    }
+    sorted.append(&mut parts);
+    sorted
 }
 
-/// The parts in the order that was written; as they are where it is of other parts.
-fn reordered(parts: Vec<Part>, order: &str) -> Vec<Part> {
-    let order: Vec<char> = serde_json::from_str::<String>(order).unwrap_or_default().chars().collect();
-    let count = |kind: char| {
-        let of_parts = parts.iter().filter(|part| kind_of(part) == kind).count();
-        of_parts == order.iter().filter(|&&known| known == kind).count()
+/// The order of parts that say something else than reasoning, then content, then calls.
+fn odd_order(parts: &[Part]) -> Option<Vec<&'static str>> {
+    let rank = |part: &Part| match part {
+        Part::Reasoning(_) => 0,
+        Part::ToolCall(_) => 2,
+        _ => 1_u8,
     };
-    if parts.len() != order.len() || !['r', 't', 'c'].into_iter().all(count) {
-        return parts;
-    }
-    let mut left: Vec<Option<Part>> = parts.into_iter().map(Some).collect();
-    let next = |kind: &char| {
-        left.iter_mut().find(|part| part.as_ref().is_some_and(|part| kind_of(part) == *kind))?.take()
-    };
-    order.iter().filter_map(next).collect()
+    (!parts.is_sorted_by_key(rank)).then(|| parts.iter().map(place).collect())
 }
 
 /// The first of the names for reasoning that holds something, never two of them.
@@ -139,13 +135,16 @@ fn reasoning_into(members: &mut Extra, parts: &mut Vec<Part>) -> Result<(), Inva
     }
     for (i, mut detail) in details.into_iter().enumerate() {
         let at = |e: Invalid| e.inside(&format!("reasoning_details[{i}]"));
-        let kind: String = detail.take_as("type").map_err(at)?.unwrap_or_default();
+        let kind: String = match detail.get("type").map(RawValue::get) {
+            None | Some("null") => String::new(),
+            Some(json) => serde_json::from_str(json).map_err(|e| at(Invalid::new("type", plain(&e))))?,
+        };
+        // A kind of the server's own stays with the rest of its block.
+        if matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted") {
+            detail.take("type");
+        }
         let text = detail.take_as::<String>("text").map_err(at)?;
         let summary = detail.take_as::<String>("summary").map_err(at)?;
-        if !matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted") {
-            // Of a kind of the server's own: it stays with the rest of it.
-            detail.set("type", &kind).map_err(|e| at(Invalid::new("type", e.to_string())))?;
-        }
         parts.push(Part::Reasoning(Reasoning {
             summary: text.is_none() && (summary.is_some() || kind == "reasoning.summary"),
             text: text.or(summary).unwrap_or_default(),
@@ -311,9 +310,9 @@ impl Serialize for Message {
                 })
                 .collect();
             if !thoughts.is_empty() {
-                // An empty text stands for nothing but a plain thought without words.
                 let text = self.reasoning();
-                if !text.is_empty() || thoughts.iter().any(|r| is_plain(r)) {
+                // Blocks of the server's own kinds are no thoughts to read.
+                if !text.is_empty() || thoughts.iter().any(|r| r.extra.get("type").is_none()) {
                     map.serialize_entry("reasoning_content", &text)?;
                 }
                 if thoughts.iter().any(|r| !is_plain(r)) || thoughts.len() > 1 {
@@ -325,8 +324,8 @@ impl Serialize for Message {
                 let calls: Vec<Call<'_>> = calls.into_iter().map(Call).collect();
                 map.serialize_entry("tool_calls", &calls)?;
             }
-            if let Some(order) = order_of(&self.parts) {
-                map.serialize_entry(ORDER, &order)?;
+            if let Some(order) = odd_order(&self.parts) {
+                map.serialize_entry("part_order", &order)?;
             }
         }
         for (name, value) in self.extra.iter() {
@@ -459,12 +458,11 @@ impl Serialize for Detail<'_> {
             Reasoning { summary: true, .. } => ("reasoning.summary", Some("summary")),
             _ => ("reasoning.text", Some("text")),
         };
-        let own_kind = r.extra.get("type");
-        match own_kind {
-            Some(own) => map.serialize_entry("type", own)?,
-            None => map.serialize_entry("type", kind)?,
+        let own_kind = r.extra.get("type").is_some();
+        if !own_kind {
+            map.serialize_entry("type", kind)?;
         }
-        if let Some(field) = field.filter(|_| own_kind.is_none() || !r.text.is_empty()) {
+        if let Some(field) = field.filter(|_| !own_kind || !r.text.is_empty()) {
             map.serialize_entry(field, &r.text)?;
         }
         let members = [
@@ -477,7 +475,7 @@ impl Serialize for Detail<'_> {
         for (name, value) in members.into_iter().filter_map(|(n, v)| Some((n, v.as_ref()?))) {
             map.serialize_entry(name, value)?;
         }
-        for (name, value) in r.extra.iter().filter(|(name, _)| *name != "type") {
+        for (name, value) in r.extra.iter() {
             map.serialize_entry(name, value)?;
         }
         map.end()
@@ -545,20 +543,34 @@ mod tests {
     }
 
     #[test]
-    fn parts_keep_their_order_where_the_shape_has_none() {
-        let json = concat!(
-            r#"{"role":"assistant","content":"b","reasoning_content":"ac","reasoning_details":[{"type":"reasoning.text","text":"a","signature":"s"},{"type":"reasoning.text","text":"c"}],"#,
-            r#""tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"2","type":"function","function":{"name":"g","arguments":"{}"}}],"part_order":"rctrc"}"#
-        );
-        assert_eq!(round(json), json);
-        let message: Message = serde_json::from_str(json).unwrap();
-        assert_eq!(message.parts.iter().map(kind_of).collect::<String>(), "rctrc");
-        assert_eq!(message.tool_calls().map(|call| call.name.as_str()).collect::<String>(), "fg");
-        // One that does not fit the parts means nothing.
-        for wrong in [r#""rct""#, r#""rcttt""#, "7", "null"] {
-            let message: Message = serde_json::from_str(&json.replace(r#""rctrc""#, wrong)).unwrap();
-            assert_eq!(message.parts.iter().map(kind_of).collect::<String>(), "rrtcc", "{wrong}");
-        }
+    fn parts_that_alternate_come_back_in_their_order() {
+        let signed = |text: &str| {
+            Part::Reasoning(Reasoning { signature: Some(format!("s-{text}")), ..Reasoning::text(text) })
+        };
+        let call =
+            |id: &str| Part::ToolCall(ToolCall { id: id.into(), name: "f".into(), ..ToolCall::default() });
+        let said = |parts: &[Part]| -> Vec<String> {
+            let name = |part: &Part| match part {
+                Part::Reasoning(reasoning) => reasoning.text.clone(),
+                Part::ToolCall(call) => call.id.clone(),
+                part => part.as_text().unwrap_or_default().to_owned(),
+            };
+            parts.iter().map(name).collect()
+        };
+        let parts = vec![signed("a"), Part::text("b"), signed("c"), call("d"), Part::text("e"), call("f")];
+        let message = Message::new(Role::Assistant, parts);
+        let json = serde_json::to_string(&message).unwrap();
+        let read: Message = serde_json::from_str(&json).unwrap();
+        assert_eq!(said(&read.parts), ["a", "b", "c", "d", "e", "f"], "{json}");
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+        assert!(read.extra.is_empty());
+        // An order that is not that of the parts any more loses none of them.
+        let json = r#"{"role":"assistant","content":"b","reasoning_content":"a","part_order":["tool_call","content","what"]}"#;
+        let read: Message = serde_json::from_str(json).unwrap();
+        assert_eq!(said(&read.parts), ["b", "a"]);
+        // The usual order goes without saying.
+        let usual = Message::new(Role::Assistant, vec![signed("a"), Part::text("b"), call("c")]);
+        assert!(!serde_json::to_string(&usual).unwrap().contains("part_order"));
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! Vendors with models or machines of their own, but for China's.
 
 use llm_client::dialect::{
-    CountForm, Dialect, EmbeddingsForm, EmptyContent, ErrorPattern, FileUrl, InTotal, LogprobsForm, Quirks,
-    ReasoningForm, RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage,
-    SystemRole, TagPair, ThinkTags, TokenLimit, ToolIds, UsageRule,
+    AuthHeader, CountForm, Dialect, EmbeddingsForm, EmptyContent, ErrorPattern, FileUrl, InTotal,
+    LogprobsForm, Paths, Quirks, ReasoningForm, RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel,
+    Setting, StreamUsage, SystemRole, TagPair, ThinkTags, TokenLimit, ToolIds, UsageRule,
 };
 use llm_client::login::GrantAddresses;
 use llm_types::ReasoningEffort::{High, Low, Max, Medium, Minimal, Off, XHigh};
 use llm_types::{Capabilities, ErrorKind};
 
 use super::{COMPATIBLE, HOSTED, LOW_HIGH_MAX, LOW_TO_HIGH, STREAMS};
-use crate::spec::{AddressVariable, ProviderSpec, SignIn};
+use crate::spec::{AddressVariable, Guest, ProviderSpec, SignIn};
 
 /// What one family of models can do, wherever it is served.
 const GEMINI_CAPABILITIES: Capabilities = Capabilities {
@@ -40,6 +40,30 @@ const GEMINI_ERRORS: &[ErrorPattern] = &[ErrorPattern {
     text: Some("exceeds the maximum number of tokens allowed"),
     ..ErrorPattern::new(ErrorKind::ContextLength)
 }];
+
+/// All of them are an `invalid_request_error`.
+const CLAUDE_ERRORS: &[ErrorPattern] = &[
+    ErrorPattern {
+        status: Some(400),
+        text: Some("prompt is too long"),
+        ..ErrorPattern::new(ErrorKind::ContextLength)
+    },
+    ErrorPattern {
+        status: Some(400),
+        text: Some("exceed context limit"),
+        ..ErrorPattern::new(ErrorKind::ContextLength)
+    },
+    ErrorPattern {
+        status: Some(400),
+        text: Some("credit balance is too low"),
+        ..ErrorPattern::new(ErrorKind::QuotaExhausted)
+    },
+    ErrorPattern {
+        status: Some(400),
+        text: Some("reached your specified API usage limits"),
+        ..ErrorPattern::new(ErrorKind::QuotaExhausted)
+    },
+];
 
 pub(super) const ROWS: &[ProviderSpec] = &[
     ProviderSpec {
@@ -84,32 +108,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         key_required: true,
         hosts: &["api.anthropic.com"],
         dialect: Dialect::Anthropic,
-        quirks: Quirks {
-            // All of them are an `invalid_request_error`.
-            errors: &[
-                ErrorPattern {
-                    status: Some(400),
-                    text: Some("prompt is too long"),
-                    ..ErrorPattern::new(ErrorKind::ContextLength)
-                },
-                ErrorPattern {
-                    status: Some(400),
-                    text: Some("exceed context limit"),
-                    ..ErrorPattern::new(ErrorKind::ContextLength)
-                },
-                ErrorPattern {
-                    status: Some(400),
-                    text: Some("credit balance is too low"),
-                    ..ErrorPattern::new(ErrorKind::QuotaExhausted)
-                },
-                ErrorPattern {
-                    status: Some(400),
-                    text: Some("reached your specified API usage limits"),
-                    ..ErrorPattern::new(ErrorKind::QuotaExhausted)
-                },
-            ],
-            ..Quirks::ANTHROPIC
-        },
+        quirks: Quirks { errors: CLAUDE_ERRORS, ..Quirks::ANTHROPIC },
         default_model: Some("claude-sonnet-5"),
         capabilities: Capabilities {
             stream_usage: Some(true),
@@ -230,6 +229,17 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             errors: GEMINI_ERRORS,
             ..Quirks::GEMINI
         },
+        guests: &[Guest {
+            names: &["claude-*"],
+            dialect: Dialect::Anthropic,
+            quirks: Quirks {
+                paths: Paths::RawPredict { version: "vertex-2023-10-16" },
+                auth: AuthHeader::Bearer,
+                errors: CLAUDE_ERRORS,
+                ..Quirks::ANTHROPIC
+            },
+            path: ("/publishers/google", "/publishers/anthropic"),
+        }],
         default_model: Some("gemini-2.5-flash"),
         capabilities: GEMINI_CAPABILITIES,
         ..COMPATIBLE

@@ -342,6 +342,12 @@ pub enum Paths {
         /// The version.
         api_version: &'static str,
     },
+    /// `models/MODEL:rawPredict`, or `:streamRawPredict`: the model stands in the path and not in the body, and the format's
+    /// version in the body and not in the head.
+    RawPredict {
+        /// The version, unless the user says another.
+        version: &'static str,
+    },
 }
 
 /// An error that only its exact words tell. All that is given must fit.
