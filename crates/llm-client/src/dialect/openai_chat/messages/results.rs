@@ -33,7 +33,7 @@ impl<'a> Builder<'a, '_> {
                     carried.push(self.part(at, part)?);
                 }
                 Part::Text { .. } | Part::Native(_) | Part::Refusal { .. } => {
-                    texts.push(self.part(at, part)?)
+                    texts.push(self.part(at, part)?);
                 }
                 Part::Reasoning(_) | Part::ToolCall(_) | Part::ToolResult(_) => {
                     return Err(self.wrong(at, "a tool result holds text and media"));
