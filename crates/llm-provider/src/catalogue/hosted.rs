@@ -146,11 +146,14 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             empty_content: EmptyContent::Empty,
             refusal: RefusalForm::Text,
             // A model it does not have is a 400.
-            errors: &[ErrorPattern {
-                status: Some(400),
-                text: Some("Model Not Exist"),
-                ..ErrorPattern::new(ErrorKind::ModelNotFound)
-            }],
+            errors: &[
+                ErrorPattern {
+                    status: Some(400),
+                    text: Some("Model Not Exist"),
+                    ..ErrorPattern::new(ErrorKind::ModelNotFound)
+                },
+                ErrorPattern::too_long("maximum context length"),
+            ],
             ..Quirks::NONE
         },
         default_model: Some("deepseek-chat"),
@@ -307,21 +310,21 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             reasoning: ReasoningForm::None,
             efforts: LOW_TO_HIGH,
             usage: UsageRule { reasoning: InTotal::Outside, audio: InTotal::Inside },
-            // A wrong key and an unknown model are both a 400.
+            // A wrong key and an unknown model are both a 400, or a 200 with an error in it.
             errors: &[
                 ErrorPattern {
-                    status: Some(400),
                     text: Some("Incorrect API key"),
                     ..ErrorPattern::new(ErrorKind::Authentication)
                 },
-                ErrorPattern {
-                    status: Some(400),
-                    text: Some("Model not found"),
-                    ..ErrorPattern::new(ErrorKind::ModelNotFound)
-                },
+                ErrorPattern { text: Some("Model not found"), ..ErrorPattern::new(ErrorKind::ModelNotFound) },
+                ErrorPattern::too_long("maximum prompt length"),
                 ErrorPattern {
                     text: Some("does not exist or your team"),
                     ..ErrorPattern::new(ErrorKind::ModelNotFound)
+                },
+                ErrorPattern {
+                    code: Some("invalid-argument"),
+                    ..ErrorPattern::new(ErrorKind::InvalidRequest)
                 },
             ],
             ..HOSTED

@@ -122,6 +122,7 @@ impl SpecProvider {
         if model.keys.is_none() && self.keys.identity().is_some_and(is_bearer) {
             quirks.auth = AuthHeader::Bearer;
         }
+        quirks.think_tags = model.think_tags.or(self.think_tags).unwrap_or(quirks.think_tags);
         let abilities = catalogue::abilities_in(row, model.wire(), dialect, &quirks);
         builder = builder.quirks(quirks).capabilities(abilities);
         if model.name != model.wire() {
