@@ -21,7 +21,7 @@ fn chain(first: (&str, &str), one: &MockServer, second: (&str, &str), other: &Mo
 /// Every text in a JSON value.
 fn texts(value: &Value, out: &mut Vec<String>) {
     match value {
-        Value::String(text) => out.push(text.clone());,
+        Value::String(text) => out.push(text.clone()),
         Value::Array(list) => list.iter().for_each(|value| texts(value, out)),
         Value::Object(members) => members.values().for_each(|value| texts(value, out)),
         _ => {}
@@ -36,7 +36,7 @@ fn signatures(value: &Value, out: &mut Vec<String>) {
             for (name, value) in members {
                 match (name.as_str(), value) {
                     ("signature" | "thoughtSignature" | "data", Value::String(text)) => {
-                        out.push(text.clone())
+                        out.push(text.clone());
                     }
                     _ => signatures(value, out),
                 }
