@@ -2,6 +2,7 @@
 //!
 //! Runs offline against the mock server: `cargo run -p llm-tests --example tools`.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 
 use llm_client::{Call, HttpClient, ToolLoop, ToolLoopEvent};
@@ -26,11 +27,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let schema = r#"{"type":"object","properties":{"port":{"type":"string"}},"required":["port"]}"#;
     let tide = Tool::function("tide", "When high water is at a port", serde_json::from_str(schema)?);
     let with_tide = ToolLoop::from(client).max_turns(8).tool(tide, |call| async move {
-        let arguments: serde_json::Value = call.arguments()?;
-        match arguments["port"].as_str() {
+        let arguments: HashMap<String, String> = call.arguments()?;
+        match arguments.get("port").map(String::as_str) {
             Some("Brest") => Ok("18:42"),
             // The model reads this, and goes on.
-            _ => Err(format!("no tables for {}", arguments["port"])),
+            port => Err(format!("no tables for {}", port.unwrap_or("no port"))),
         }
     });
 

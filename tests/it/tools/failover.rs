@@ -36,7 +36,7 @@ fn signatures(value: &Value, out: &mut Vec<String>) {
             for (name, value) in members {
                 match (name.as_str(), value) {
                     ("signature" | "thoughtSignature" | "data", Value::String(text)) => {
-                        out.push(text.clone())
+                        out.push(text.clone());
                     }
                     _ => signatures(value, out),
                 }

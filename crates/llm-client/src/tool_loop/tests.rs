@@ -1,3 +1,5 @@
+//! What a loop does with a model that says what it is told to.
+
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

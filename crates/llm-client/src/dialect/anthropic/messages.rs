@@ -12,6 +12,7 @@ use llm_types::{
 use serde_json::value::RawValue;
 
 use crate::dialect::body::Body;
+use crate::dialect::ids::short_id;
 use crate::dialect::quirks::SystemRole;
 use crate::dialect::reasoning::raw;
 use crate::dialect::{MADE_BY, WireTarget};
@@ -310,7 +311,9 @@ fn id(id: &str) -> Cow<'_, str> {
     } else if id.chars().all(fits) {
         Cow::Borrowed(id)
     } else {
-        Cow::Owned(id.chars().map(|c| if fits(c) { c } else { '_' }).collect())
+        // Two ids that differ in what is refused alone stay two.
+        let fitting: String = id.chars().map(|c| if fits(c) { c } else { '_' }).collect();
+        Cow::Owned(format!("{fitting}_{}", short_id(&[id.as_bytes()])))
     }
 }
 

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use llm_types::{
     ChatRequest, Error, ErrorKind, Extra, Media, MediaSource, Message, Part, Reasoning, Role, ToolCall,
-    ToolResult,
 };
 use serde_json::value::RawValue;
 
@@ -16,6 +15,7 @@ use crate::dialect::quirks::{
 };
 use crate::dialect::{MADE_BY, WireTarget};
 
+mod results;
 mod turns;
 mod write;
 
@@ -88,14 +88,16 @@ impl<'a> Messages<'a> {
             return Err(Error::new(ErrorKind::InvalidRequest, "messages: there are none"));
         }
         let mut sent = Vec::with_capacity(request.messages.len());
+        let mut carried = Vec::new();
         let replay = match target.quirks.replay_on {
             Some(wanted) if has(&request.extra, wanted) => ReplayWhen::Always,
             _ => target.quirks.replay.when,
         };
         for (at, message) in request.messages.iter().enumerate() {
             let builder = Builder { at, message, target, quirks: target.quirks, replay };
-            builder.build(body, &mut sent)?;
+            builder.build(body, &mut carried, &mut sent)?;
         }
+        results::hand_over(&mut carried, &mut sent);
         match target.quirks.turns {
             Turns::Any => Ok(Self(sent)),
             Turns::Alternating => turns::alternate(sent).map(Self),
@@ -122,7 +124,13 @@ impl<'a> Builder<'a, '_> {
         Error::new(ErrorKind::InvalidRequest, format!("messages[{}].content[{part}]: {message}", self.at))
     }
 
-    fn build(&self, body: &mut Body, sent: &mut Vec<Sent<'a>>) -> Result<(), Error> {
+    /// Adds the message. `carried`: what results held that no result may, for the user message behind them.
+    fn build(
+        &self,
+        body: &mut Body,
+        carried: &mut Vec<SentPart<'a>>,
+        sent: &mut Vec<Sent<'a>>,
+    ) -> Result<(), Error> {
         let message = self.message;
         let mut extra = Some(&message.extra).filter(|extra| !extra.is_empty());
         if message.role == Role::Assistant && self.has_foreign_members() {
@@ -134,7 +142,7 @@ impl<'a> Builder<'a, '_> {
         for part in &message.parts {
             if let Part::ToolResult(result) = part {
                 let extra = if message.role == Role::Tool { extra.take() } else { None };
-                sent.push(self.result(result, extra, body)?);
+                sent.push(self.result(result, extra, carried, body)?);
             }
         }
         let others = message.parts.iter().any(|part| !matches!(part, Part::ToolResult(_)));
@@ -148,6 +156,7 @@ impl<'a> Builder<'a, '_> {
         if !others && !message.parts.is_empty() {
             return Ok(());
         }
+        results::hand_over(carried, sent);
         let calls: Vec<SentCall<'a>> = message
             .tool_calls()
             .map(|call| SentCall { id: self.id(&call.id), call, replay: self.quirks.replay_members })
@@ -181,31 +190,6 @@ impl<'a> Builder<'a, '_> {
             (Role::System | Role::Developer, SystemRole::User) => "user",
             (role, _) => role.as_str(),
         }
-    }
-
-    fn result(
-        &self,
-        result: &'a ToolResult,
-        extra: Option<&'a Extra>,
-        body: &mut Body,
-    ) -> Result<Sent<'a>, Error> {
-        // A text that begins with the word says so itself.
-        let says_so = |text: &str| text.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("error"));
-        if result.is_error && !result.content.first().and_then(Part::as_text).is_some_and(says_so) {
-            let about = format!("messages[{}].is_error", self.at);
-            body.warn(about, "this format has no mark for a failed tool; its result was sent without")?;
-        }
-        let only_text = |part: &Part| matches!(part, Part::Text { .. } | Part::Native(_));
-        if let Some(at) = result.content.iter().position(|part| !only_text(part)) {
-            return Err(
-                self.wrong(at, "a tool result is text in this format; send the rest as a user message")
-            );
-        }
-        let name = if self.quirks.tool_result_name { result.name.as_deref() } else { None };
-        self.note_foreign(&result.content, body)?;
-        let content = self.content(&result.content, false, false)?;
-        let call_id = Some(self.id(&result.id));
-        Ok(Sent { role: "tool", name, call_id, content, thoughts: Thoughts::None, calls: Vec::new(), extra })
     }
 
     /// Whether somebody else made the members that stand beside the content.

@@ -377,9 +377,6 @@ fn every_part_has_its_shape_or_is_refused_by_name() {
         let quirks = Quirks { file_url: form, ..Quirks::NONE };
         assert_eq!(messages(document(), &quirks), format!(r#"{{"role":"user","content":[{expected}]}}"#));
     }
-    let image = Part::Image(Media::new(url()));
-    let result =
-        ToolResult { id: "c".into(), content: vec![Part::text("t"), image], ..ToolResult::default() };
     let call = Part::ToolCall(ToolCall::default());
     for (list, message) in [
         (document(), "messages[0].content[0]: a document behind a URL has no form here; send it as base64"),
@@ -389,10 +386,6 @@ fn every_part_has_its_shape_or_is_refused_by_name() {
                 Message::new(Role::User, vec![Part::text("t"), Part::Audio(Media::new(url()))]),
             ],
             "messages[1].content[1]: a sound behind a URL has no form here; send it as base64",
-        ),
-        (
-            vec![Message::tool(result)],
-            "messages[0].content[1]: a tool result is text in this format; send the rest as a user message",
         ),
         (
             vec![Message::new(Role::Tool, vec![Part::text("t")])],
@@ -406,6 +399,40 @@ fn every_part_has_its_shape_or_is_refused_by_name() {
     ] {
         assert_eq!(refused(&ChatRequest::new(list), &Quirks::NONE), message);
     }
+}
+
+#[test]
+fn pictures_that_tools_give_follow_the_results_of_the_turn() {
+    let picture = |at: &str| Part::Image(Media::from_url(format!("https://h/{at}")));
+    let result = |id: &str, content: Vec<Part>| {
+        Message::tool(ToolResult { id: id.into(), content, ..ToolResult::default() })
+    };
+    let turn = || {
+        vec![
+            result("a", vec![Part::text("t"), picture("1"), picture("2")]),
+            result("b", vec![picture("3")]),
+            result("c", vec![Part::text("u")]),
+        ]
+    };
+    let expected = concat!(
+        r#"{"role":"tool","tool_call_id":"a","content":"t"},"#,
+        r#"{"role":"tool","tool_call_id":"b","content":"It follows in the next message of the user."},"#,
+        r#"{"role":"tool","tool_call_id":"c","content":"u"},"#,
+        r#"{"role":"user","content":[{"type":"text","text":"From the result of the tool call a:"},"#,
+        r#"{"type":"image_url","image_url":{"url":"https://h/1"}},{"type":"image_url","image_url":{"url":"https://h/2"}},"#,
+        r#"{"type":"text","text":"From the result of the tool call b:"},{"type":"image_url","image_url":{"url":"https://h/3"}}]}"#
+    );
+    let written = |list: Vec<Message>| sent(&ChatRequest::new(list), &Quirks::NONE, false).0;
+    assert!(written(turn()).contains(&format!("[{expected}]")), "{}", written(turn()));
+    let gone_on = [turn(), vec![Message::assistant("x")]].concat();
+    let (body, warnings) = sent(&ChatRequest::new(gone_on), &Quirks::NONE, false);
+    assert!(body.contains(&format!(r#"{expected},{{"role":"assistant","content":"x"}}"#)), "{body}");
+    assert_eq!(warnings, ["messages[0].content", "messages[1].content"]);
+    // In one message with what the user says, it stands between the two.
+    let mut parts: Vec<Part> = turn().into_iter().flat_map(|message| message.parts).collect();
+    parts.push(Part::text("look"));
+    let all = written(vec![Message::new(Role::User, parts)]);
+    assert!(all.contains(&format!(r#"{expected},{{"role":"user","content":"look"}}"#)), "{all}");
 }
 
 #[test]
