@@ -15,3 +15,4 @@ mod coming_from;
 mod conformance;
 mod pools;
 mod telemetry;
+mod tools;

@@ -10,6 +10,7 @@ mod ci;
 mod crash;
 mod drill;
 mod integration;
+mod matrix;
 mod outside;
 mod process;
 mod rows;
@@ -32,12 +33,13 @@ struct Command {
     run: fn(Args) -> Outcome,
 }
 
-const COMMANDS: [&Command; 8] = [
+const COMMANDS: [&Command; 9] = [
     &ci::COMMAND,
     &test::COMMAND,
     &tidy::COMMAND,
     &integration::COMMAND,
     &outside::COMMAND,
+    &matrix::COMMAND,
     &drill::COMMAND,
     &crash::COMMAND,
     &bench::COMMAND,

@@ -68,6 +68,7 @@ mod source;
 mod stored;
 mod stream;
 mod summary;
+mod survey;
 mod verify;
 
 #[cfg(feature = "blocking")]
@@ -85,4 +86,5 @@ pub use crate::shutdown::Shutdown;
 pub use crate::source::{BatchRequest, Input};
 pub use crate::stream::ResultStream;
 pub use crate::summary::{ErrorCount, MaxFailures, Spending, Stop, StopReason, Summary, Unclaimed};
+pub use crate::survey::{Survey, survey};
 pub use crate::verify::{Findings, VerifyReport, verify};

@@ -66,7 +66,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    fn add(&mut self, line: u64) {
+    pub(crate) fn add(&mut self, line: u64) {
         self.count += 1;
         if self.lines.len() < TOLD {
             self.lines.push(line);

@@ -12,6 +12,7 @@ pub mod amount;
 pub mod args;
 mod commands;
 mod conversation;
+mod dry_run;
 pub mod exit;
 #[cfg(feature = "prometheus")]
 mod exporter;

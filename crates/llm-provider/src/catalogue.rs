@@ -84,6 +84,7 @@ pub(crate) const COMPATIBLE: ProviderSpec = ProviderSpec {
     dialect: Dialect::OpenAiChat,
     quirks: Quirks::COMPATIBLE,
     paths_at: &[],
+    guests: &[],
     loopback: false,
     only_models: &[],
     default_model: None,

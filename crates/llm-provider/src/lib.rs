@@ -36,6 +36,6 @@ pub use crate::keys::KeySupply;
 pub use crate::loopback::LoopbackProvider;
 pub use crate::provider::{Initialized, ModelConfig, Provider};
 pub use crate::shared::Shared;
-pub use crate::spec::{AddressVariable, ProviderSpec, SignIn};
+pub use crate::spec::{AddressVariable, Guest, ProviderSpec, SignIn};
 pub use crate::spec_provider::SpecProvider;
 pub use llm_client::transport::Endpoint;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use llm_client::dialect::ThinkTags;
 use llm_client::{ModelClient, Settings};
 use llm_types::{Error, ErrorKind, Extra, Price, Secret};
 
@@ -25,6 +26,8 @@ pub struct ModelConfig {
     pub settings: Option<Settings>,
     /// What its tokens cost, where that is known.
     pub price: Option<Price>,
+    /// Where its content holds thoughts between tags, in place of what its provider and its name tell.
+    pub think_tags: Option<ThinkTags>,
     /// Members of the body that are sent as they are with every request.
     pub extra: Extra,
     /// Headers that are sent with every request.

@@ -1,5 +1,7 @@
 //! What is known about a vendor before anything is sent: one row of the catalogue.
 
+use std::borrow::Cow;
+
 use llm_client::dialect::{Dialect, Paths, Quirks};
 use llm_client::login::GrantAddresses;
 use llm_client::transport::Endpoint;
@@ -53,6 +55,8 @@ pub struct ProviderSpec {
     pub quirks: Quirks,
     /// Base URLs with such a path are another surface of the same vendor: requests go elsewhere below them.
     pub paths_at: &'static [(&'static str, Paths)],
+    /// Models of others that it serves in their own format.
+    pub guests: &'static [Guest],
     /// Whether its server runs in this process: [`LoopbackProvider`](crate::LoopbackProvider).
     pub loopback: bool,
     /// The only models there are; empty where the server decides.
@@ -61,6 +65,28 @@ pub struct ProviderSpec {
     pub default_model: Option<&'static str>,
     /// What its models can do as a rule; see [`capabilities_for`](Self::capabilities_for).
     pub capabilities: Capabilities,
+}
+
+/// Models that somebody else made, served in a format of their own at the same hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guest {
+    /// How their names look, in lower case; `*` stands for anything.
+    pub names: &'static [&'static str],
+    /// Their format.
+    pub dialect: Dialect,
+    /// How it is spoken.
+    pub quirks: Quirks,
+    /// How the path of the row's base URL ends, and how theirs does.
+    pub path: (&'static str, &'static str),
+}
+
+impl Guest {
+    /// Their base URL, from the row's. Any other is used as it is.
+    pub(crate) fn address<'a>(&self, base_url: &'a str) -> Cow<'a, str> {
+        let (row, theirs) = self.path;
+        let before = base_url.trim_end_matches('/').strip_suffix(row);
+        before.map_or(Cow::Borrowed(base_url), |before| Cow::Owned(format!("{before}{theirs}")))
+    }
 }
 
 /// How an account signs in: what is found on a machine where somebody has, and where tokens are asked for.
@@ -165,6 +191,11 @@ impl ProviderSpec {
     fn own_path(&self) -> Option<&'static str> {
         let (_, rest) = self.base_url?.split_once("://")?;
         Some(rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default())
+    }
+
+    /// The guests that the model is of.
+    pub(crate) fn guest(&self, model: &str) -> Option<&'static Guest> {
+        self.guests.iter().find(|guest| families::is_named(model, guest.names))
     }
 
     /// How the model named like this is spoken to at this address.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use llm_client::dialect::Dialect;
+use llm_client::dialect::{Dialect, ThinkTags};
 use llm_client::lane::DeclaredLimits;
 use llm_client::transport::Endpoint;
 use llm_client::{ModelClient, Settings};
@@ -36,6 +36,7 @@ pub struct SpecProvider {
     base_url: Option<String>,
     address_variable: Option<&'static str>,
     dialect: Dialect,
+    think_tags: Option<ThinkTags>,
     keys: KeySupply,
     signed_in: Arc<SignedIn>,
     settings: Settings,
@@ -57,6 +58,7 @@ impl SpecProvider {
             base_url: spec.base_url.map(str::to_owned),
             address_variable: None,
             dialect: spec.dialect,
+            think_tags: None,
             keys: KeySupply::none(),
             signed_in: Arc::new(SignedIn::of_process(spec)),
             settings: Settings::default(),
@@ -232,6 +234,13 @@ impl SpecProvider {
     #[must_use]
     pub fn with_dialect(self, dialect: Dialect) -> Self {
         Self { dialect, ..self.anew() }
+    }
+
+    /// Where content holds thoughts between tags, in place of what the row says. A server may be started either way, and
+    /// its answers do not tell.
+    #[must_use]
+    pub fn with_think_tags(self, think_tags: ThinkTags) -> Self {
+        Self { think_tags: Some(think_tags), ..self.anew() }
     }
 
     /// The settings of every model that brings none of its own.

@@ -149,7 +149,8 @@ fn merge_block(parts: &mut Vec<Part>, block: Reasoning) {
             Part::Reasoning(last) => Some(last),
             _ => None,
         })
-        && (last.signature.is_none() || block.signature.is_none())
+        // A block that is signed already, or redacted, is not signed again: the signature is that of a withheld block.
+        && (block.signature.is_none() || last.signature.is_none() && last.encrypted.is_none())
     {
         let Reasoning { signature, id, format, origin, extra, .. } = block;
         for (to, from) in [
@@ -242,6 +243,17 @@ mod tests {
             })
             .collect();
         assert_eq!(blocks, [("think", Some("sig")), ("more", None)]);
+    }
+
+    #[test]
+    fn a_signature_behind_a_redacted_block_is_a_block_of_its_own() {
+        let mut c = Collector::new();
+        let redacted = Reasoning { encrypted: Some("data".into()), ..Reasoning::default() };
+        let withheld = Reasoning { signature: Some("sig".into()), ..Reasoning::default() };
+        for block in [redacted, withheld] {
+            c.push(StreamEvent::ReasoningBlock { choice: 0, block: Box::new(block) });
+        }
+        assert_eq!(c.finish().message().unwrap().parts.len(), 2);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Reading is tolerant: role `function`, `function_call`, several names for reasoning text, content as text, list or
 //! nothing. Writing loses nothing that reading understands: what has no place in OpenAI's shape goes to
-//! `reasoning_details`, whose form several gateways share.
+//! `reasoning_details`, whose form several gateways share, and to `part_order`, where reasoning, content and calls alternate.
 
 use serde::de::Error as _;
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -85,8 +85,43 @@ fn message_from(mut members: Extra) -> Result<Message, Invalid> {
             parts.push(Part::Refusal { text });
         }
         tool_calls_into(&mut members, &mut parts)?;
+        if let Some(order) = members.take_as::<Vec<String>>("part_order")? {
+            parts = ordered(parts, &order);
+        }
     }
     Ok(Message { role, parts, name, extra: members })
+}
+
+/// The member that a part stands in.
+const fn place(part: &Part) -> &'static str {
+    match part {
+        Part::Reasoning(_) => "reasoning",
+        Part::ToolCall(_) => "tool_call",
+        _ => "content",
+    }
+}
+
+/// Puts parts back into the order in which they were said. What the order does not name comes last: somebody may have
+/// changed the message since.
+fn ordered(mut parts: Vec<Part>, order: &[String]) -> Vec<Part> {
+    let mut sorted = Vec::with_capacity(parts.len());
+    for name in order {
+        if let Some(at) = parts.iter().position(|part| place(part) == name) {
+            sorted.push(parts.remove(at));
+        }
+    }
+    sorted.append(&mut parts);
+    sorted
+}
+
+/// The order of parts that say something else than reasoning, then content, then calls.
+fn odd_order(parts: &[Part]) -> Option<Vec<&'static str>> {
+    let rank = |part: &Part| match part {
+        Part::Reasoning(_) => 0,
+        Part::ToolCall(_) => 2,
+        _ => 1_u8,
+    };
+    (!parts.is_sorted_by_key(rank)).then(|| parts.iter().map(place).collect())
 }
 
 /// The first of the names for reasoning that holds something, never two of them.
@@ -100,13 +135,16 @@ fn reasoning_into(members: &mut Extra, parts: &mut Vec<Part>) -> Result<(), Inva
     }
     for (i, mut detail) in details.into_iter().enumerate() {
         let at = |e: Invalid| e.inside(&format!("reasoning_details[{i}]"));
-        let kind: String = detail.take_as("type").map_err(at)?.unwrap_or_default();
+        let kind: String = match detail.get("type").map(RawValue::get) {
+            None | Some("null") => String::new(),
+            Some(json) => serde_json::from_str(json).map_err(|e| at(Invalid::new("type", plain(&e))))?,
+        };
+        // A kind of the server's own stays with the rest of its block.
+        if matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted") {
+            detail.take("type");
+        }
         let text = detail.take_as::<String>("text").map_err(at)?;
         let summary = detail.take_as::<String>("summary").map_err(at)?;
-        if !matches!(kind.as_str(), "" | "reasoning.text" | "reasoning.summary" | "reasoning.encrypted") {
-            // Of a kind of the server's own: it stays with the rest of it.
-            detail.set("type", &kind).map_err(|e| at(Invalid::new("type", e.to_string())))?;
-        }
         parts.push(Part::Reasoning(Reasoning {
             summary: text.is_none() && (summary.is_some() || kind == "reasoning.summary"),
             text: text.or(summary).unwrap_or_default(),
@@ -272,7 +310,11 @@ impl Serialize for Message {
                 })
                 .collect();
             if !thoughts.is_empty() {
-                map.serialize_entry("reasoning_content", &self.reasoning())?;
+                let text = self.reasoning();
+                // Blocks of the server's own kinds are no thoughts to read.
+                if !text.is_empty() || thoughts.iter().any(|r| r.extra.get("type").is_none()) {
+                    map.serialize_entry("reasoning_content", &text)?;
+                }
                 if thoughts.iter().any(|r| !is_plain(r)) || thoughts.len() > 1 {
                     let details: Vec<Detail<'_>> = thoughts.into_iter().map(Detail).collect();
                     map.serialize_entry("reasoning_details", &details)?;
@@ -281,6 +323,9 @@ impl Serialize for Message {
             if !calls.is_empty() {
                 let calls: Vec<Call<'_>> = calls.into_iter().map(Call).collect();
                 map.serialize_entry("tool_calls", &calls)?;
+            }
+            if let Some(order) = odd_order(&self.parts) {
+                map.serialize_entry("part_order", &order)?;
             }
         }
         for (name, value) in self.extra.iter() {
@@ -495,6 +540,37 @@ mod tests {
         ] {
             assert_eq!(round(json), json);
         }
+    }
+
+    #[test]
+    fn parts_that_alternate_come_back_in_their_order() {
+        let signed = |text: &str| {
+            Part::Reasoning(Reasoning { signature: Some(format!("s-{text}")), ..Reasoning::text(text) })
+        };
+        let call =
+            |id: &str| Part::ToolCall(ToolCall { id: id.into(), name: "f".into(), ..ToolCall::default() });
+        let said = |parts: &[Part]| -> Vec<String> {
+            let name = |part: &Part| match part {
+                Part::Reasoning(reasoning) => reasoning.text.clone(),
+                Part::ToolCall(call) => call.id.clone(),
+                part => part.as_text().unwrap_or_default().to_owned(),
+            };
+            parts.iter().map(name).collect()
+        };
+        let parts = vec![signed("a"), Part::text("b"), signed("c"), call("d"), Part::text("e"), call("f")];
+        let message = Message::new(Role::Assistant, parts);
+        let json = serde_json::to_string(&message).unwrap();
+        let read: Message = serde_json::from_str(&json).unwrap();
+        assert_eq!(said(&read.parts), ["a", "b", "c", "d", "e", "f"], "{json}");
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
+        assert!(read.extra.is_empty());
+        // An order that is not that of the parts any more loses none of them.
+        let json = r#"{"role":"assistant","content":"b","reasoning_content":"a","part_order":["tool_call","content","what"]}"#;
+        let read: Message = serde_json::from_str(json).unwrap();
+        assert_eq!(said(&read.parts), ["b", "a"]);
+        // The usual order goes without saying.
+        let usual = Message::new(Role::Assistant, vec![signed("a"), Part::text("b"), call("c")]);
+        assert!(!serde_json::to_string(&usual).unwrap().contains("part_order"));
     }
 
     #[test]

@@ -91,5 +91,5 @@ async fn every_command_in_the_page_on_asking_is_one() {
             asked += 1;
         }
     }
-    assert_eq!(asked, 13);
+    assert_eq!(asked, 14);
 }

@@ -125,3 +125,40 @@ async fn what_cannot_be_said_is_a_warning_before_anything_is_sent() {
     llm.run(&["ask", "hi", "--curl", "--json"]).await.exits(2).says(&["--curl", "--json"]);
     llm.run(&["ask", "-m", "nobody/x", "hi", "--dry-run"]).await.exits(3);
 }
+
+#[tokio::test]
+async fn a_batch_can_be_looked_at_before_it_is_paid_for() {
+    let server = MockServer::start().await;
+    let llm = Llm::new().variable("LLM_RS_BASE_URL", &server.base_url()).variable("LLM_RS_MODEL", "gpt-5");
+    llm.write("in.jsonl", "{\"q\": broken\n{\"q\": \"one\"}\n{\"q\": \"two\"}\n");
+    let args = ["batch", "in.jsonl", "-o", "out.jsonl", "-s", "Be brief.", "--thinking", "low"];
+    let dry = async |more: &[&str]| llm.run(&[&args[..], &["--dry-run"], more].concat()).await;
+    let ran =
+        dry(&[]).await.exits(0).says(&["3 rows, 1 of them bad", "warning: line 1", "the row on line 2"]);
+    assert!(ran.out.starts_with(&format!("POST {}/chat/completions\n", server.base_url())), "{}", ran.out);
+    let (_, body) = ran.out.split_once("\n\n").unwrap();
+    let shown: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!((server.counts().total, llm.path("out.jsonl").exists()), (0, false));
+    llm.run(&args).await.exits(9);
+    assert!(server.requests().iter().any(|request| request.json() == shown), "{shown}");
+    let asked = server.counts().total;
+    let before = llm.read("out.jsonl");
+    dry(&[]).await.exits(0).says(&["2 have an answer in out.jsonl"]);
+    let json = dry(&["--json"]).await.exits(0).json();
+    assert_eq!(
+        (&json["rows"], &json["bad"]["lines"][0], &json["answered"]),
+        (&3.into(), &1.into(), &2.into())
+    );
+    assert_eq!((&json["first_line"], &json["requests"][0]["body"]), (&2.into(), &shown));
+    // So many rows, a pipe, no row at all, no file.
+    dry(&["-n", "1"]).await.exits(0).says(&["1 rows, 1 of them bad"]).never_says(&["would be sent"]);
+    let piped = ["batch", "-", "-o", "out.jsonl", "--dry-run"];
+    llm.run_with_stdin(&piped, "{\"q\": \"one\"}\n").await.exits(0).says(&["1 rows, 0 of them bad"]);
+    llm.run(&["batch", "none.jsonl", "--dry-run"]).await.exits(3).says(&["none.jsonl"]);
+    llm.run(&["batch", "in.jsonl", "--user-template", "x", "--dry-run"]).await.exits(2).says(&["{content}"]);
+    assert_eq!((server.counts().total, llm.read("out.jsonl")), (asked, before));
+    let llm = Llm::new();
+    llm.write("in.jsonl", "{\"q\": \"one\"}\n");
+    let args = ["batch", "in.jsonl", "-m", "openai/gpt-5", "--dry-run"];
+    llm.run(&args).await.exits(0).says(&["OPENAI_API_KEY", "would fail"]);
+}

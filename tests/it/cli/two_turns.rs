@@ -88,3 +88,38 @@ async fn each_vendor_gets_back_what_it_thought_and_what_its_tools_said() {
         }
     }
 }
+
+#[tokio::test]
+async fn blocks_that_alternate_go_back_in_their_order_through_a_file() {
+    let (llm, server) = (Llm::new(), MockServer::start().await);
+    let url = server.base_url();
+    llm.write("tools.json", TOOLS);
+    let blocks = json!([
+        {"type": "thinking", "thinking": "First.", "signature": "c2ln"},
+        {"type": "text", "text": "Let me look."},
+        {"type": "redacted_thinking", "data": "cmVkYWN0ZWQ="},
+        {"type": "thinking", "thinking": "Then.", "signature": "bmF0dXJl"},
+        {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "Paris"}},
+    ]);
+    let answer = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "content": blocks,
+        "stop_reason": "tool_use", "stop_sequence": null, "usage": {"input_tokens": 9, "output_tokens": 9},
+    });
+    server.push(Reply::body(200, answer.to_string()));
+    let at = [
+        "ask",
+        "-m",
+        "anthropic/claude-sonnet-4-5",
+        "--base-url",
+        &url,
+        "--api-key",
+        "sk-one-two-three-four",
+    ];
+    let at = [&at[..], &["--no-stream", "--thinking", "2000", "--tools", "tools.json", "--json"]].concat();
+    let mut talk = llm.run(&[&at[..], &["Weather?"]].concat()).await.exits(0).json();
+    let result = json!({"role": "tool", "tool_call_id": "toolu_1", "content": "rain"});
+    talk["messages"].as_array_mut().unwrap().push(result);
+    llm.write("talk.json", &talk.to_string());
+    let plan = llm.run(&[&at[..], &["--messages", "talk.json", "--dry-run"]].concat()).await.exits(0).json();
+    assert_eq!(plan["requests"][0]["body"]["messages"][1]["content"], blocks, "{talk}");
+}

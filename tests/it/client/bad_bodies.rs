@@ -140,7 +140,8 @@ async fn oddities_cost_no_answer() {
             FinishReason::Stop,
             1,
         ),
-        (format!("{twice}\n\n"), "", FinishReason::ToolCalls, 0),
+        // One id for two calls: the second gets another, which is said.
+        (format!("{twice}\n\n"), "", FinishReason::ToolCalls, 1),
     ] {
         for streamed in [false, true] {
             let server = MockServer::start().await;

@@ -20,6 +20,8 @@ pub(super) struct Heard {
     pub(super) results: Vec<(String, String)>,
     /// A media type and its base64, or an address.
     pub(super) images: Vec<String>,
+    /// A media type and its base64.
+    pub(super) sounds: Vec<String>,
     /// Any JSON is wanted.
     pub(super) json: bool,
     pub(super) schema: Option<Value>,

@@ -147,7 +147,15 @@ impl Cell {
                 if !response.warnings.iter().any(|warning| warning.about == about) {
                     return Err(format!("no warning of {about}: {:?}", response.warnings));
                 }
-                if left(&heard) { Ok(()) } else { Err(format!("it was sent all the same: {heard:?}")) }
+                if !left(&heard) {
+                    return Err(format!("it was sent all the same: {heard:?}"));
+                }
+                // A warning is an error where strictness is asked for, and nothing is sent.
+                let request = ChatRequest { strict: true, ..request.clone() };
+                let sent = self.requests().len();
+                let refused = self.call(&request, Manner::Plain).await.err().map(|error| error.kind());
+                same("the error", &refused, &Some(llm_types::ErrorKind::InvalidRequest))?;
+                same("requests", &self.requests().len(), &sent)
             }
             How::Ignored => {
                 let (response, _) = self.ask(request, &Say::text("So."), Manner::Plain).await?;
@@ -186,11 +194,12 @@ fn client(
         // Its server asks for no key.
         return provider.client(vendor.model).unwrap();
     }
-    let base = row.base_url.unwrap_or("http://127.0.0.1/v1");
-    let path = match &row.sign_in {
-        Some(_) => "/v1/projects/p/locations/global/publishers/google",
-        None => {
-            let path = base.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
+    let path = match (&row.sign_in, row.base_url) {
+        (Some(_), _) => "/v1/projects/p/locations/global/publishers/google",
+        // The user has to say; a path of no rows' own.
+        (None, None) => vendor.path.trim_end_matches("/chat/completions"),
+        (None, Some(url)) => {
+            let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]));
             path.unwrap_or("/its/own")
         }
     };

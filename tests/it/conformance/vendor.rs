@@ -9,6 +9,8 @@ pub(super) struct Vendor {
     pub(super) row: &'static str,
     /// The model that is asked for.
     pub(super) model: &'static str,
+    /// Whether the row has another model in this list, before this one.
+    pub(super) second: bool,
     /// Where a chat has to go; `*` stands for the action of formats that have one in the path.
     pub(super) path: &'static str,
     pub(super) format: Format,
@@ -63,6 +65,8 @@ pub(super) enum Format {
 
 /// How a server speaks the most common format.
 pub(super) struct Chat {
+    /// The header with the key, where it is no bearer token.
+    pub(super) key: Option<&'static str>,
     /// The member that limits the answer.
     pub(super) limit: &'static str,
     pub(super) seed: &'static str,
@@ -80,8 +84,14 @@ pub(super) struct Chat {
     pub(super) cached: &'static [&'static str],
     /// What comes before the first chunk.
     pub(super) opening: &'static str,
+    /// What comes before a plain answer.
+    pub(super) blank: &'static str,
     /// Members of every chunk.
     pub(super) noise: &'static str,
+    /// Members of every choice.
+    pub(super) choice_noise: &'static str,
+    /// Members of a message and of the first delta, which mean nothing.
+    pub(super) placeholders: &'static str,
     /// `finish_reason` is not there before the end.
     pub(super) late_finish: bool,
     /// Every delta says who speaks.
@@ -138,6 +148,11 @@ pub(super) struct Generate {
 }
 
 impl Vendor {
+    /// The name in reports: a second model of a row has its own beside it.
+    pub(super) fn label(&self) -> String {
+        if self.second { format!("{}/{}", self.row, self.model) } else { self.row.to_owned() }
+    }
+
     pub(super) fn how(&self, what: &str) -> Option<How> {
         self.cannot.iter().find(|(name, _)| *name == what).map(|(_, how)| *how)
     }
@@ -148,6 +163,7 @@ impl Vendor {
 }
 
 pub(super) const CHAT: Chat = Chat {
+    key: None,
     limit: "max_tokens",
     seed: "seed",
     system: "system",
@@ -159,7 +175,10 @@ pub(super) const CHAT: Chat = Chat {
     outside: false,
     cached: &[],
     opening: "",
+    blank: "",
     noise: "",
+    choice_noise: "",
+    placeholders: "",
     late_finish: false,
     says_role: false,
     done: true,
@@ -174,6 +193,7 @@ pub(super) const NO_COUNT: (&str, How) = ("token_counts", How::Absent);
 pub(super) const VENDOR: Vendor = Vendor {
     row: "",
     model: "",
+    second: false,
     path: "/v1/chat/completions",
     format: Format::Chat(CHAT),
     cannot: &[FORGETS, NO_COUNT],

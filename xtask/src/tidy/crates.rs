@@ -21,7 +21,7 @@ const fn row(name: &'static str, uses: &'static [&'static str], tests_use: &'sta
 const ALL: &[&str] =
     &["llm-types", "llm-client", "llm-provider", "llm-manager", "llm-batch", "llm-mock", "llm-cli"];
 
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     row("llm-types", &[], &[]),
     row("llm-client", &["llm-types"], &["llm-mock"]),
     row("llm-provider", &["llm-client", "llm-types"], &["llm-mock"]),
@@ -32,6 +32,7 @@ const ROWS: [Row; 12] = [
     row("llm-cli", &["llm-manager", "llm-provider", "llm-batch", "llm-mock", "llm-client", "llm-types"], &[]),
     row("llm-tests", &["llm-cli"], ALL),
     row("llm-bench", &["llm-manager", "llm-client", "llm-types"], &[]),
+    row("llm-matrix", &["llm-provider", "llm-client", "llm-types"], &[]),
     row("llm-drill", &["llm-manager", "llm-mock", "llm-client", "llm-types"], &[]),
     // Outside the graph: what a user builds.
     row("llm-example-otlp", &["llm-client", "llm-mock"], &[]),

@@ -64,6 +64,7 @@ pub enum SaveInput {
         "Examples:\n",
         "  llm batch questions.jsonl -o answers.jsonl -m local/big -c 64\n",
         "  llm batch questions.jsonl -n 5                 try the first five rows\n",
+        "  llm batch questions.jsonl --dry-run            look first, and send nothing\n",
         "  llm batch questions.jsonl --max-cost 2.50 --price 0.15/0.60\n",
         "  zcat q.jsonl.gz | llm batch - -o answers.jsonl\n",
         "  llm batch verify questions.jsonl answers.jsonl\n\n",
@@ -97,6 +98,9 @@ pub struct BatchRun {
     /// Only the first N rows
     #[arg(short = 'n', long, value_name = "N")]
     pub limit: Option<u64>,
+    /// Print what a run would do and its first row as it would be sent, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Stop at a row that cannot be read, before anything is sent for it
     #[arg(long)]
     pub strict: bool,

@@ -29,9 +29,10 @@ fn display(text: &str) -> Result<Reasoning, String> {
 #[derive(Debug, Args)]
 #[command(after_help = concat!(
     "Files, then stdin, then the prompt make one message, a blank line between them.\n\n",
-    "A tool in --tools may have a program, \"run\": [\"./weather.sh\", \"--now\"]. When the model calls it, it is run here, by\n",
-    "no shell and with your environment: the arguments as JSON on stdin, the result on stdout (at most 256 KiB), an exit\n",
-    "code above 0 a failure that the model is told. Calls of a tool without one are shown on stderr and in --json.\n\n",
+    "A tool in --tools may have a program: \"run\": [\"./weather.sh\", \"--now\"]. When the model calls it,\n",
+    "it is run here, by no shell and with your environment: the arguments as JSON on stdin, the result on\n",
+    "stdout (at most 256 KiB), an exit code above 0 a failure that the model is told. Calls of a tool\n",
+    "without one are shown on stderr and in --json.\n\n",
     "Examples:\n",
     "  llm ask \"Explain this\" -f src/main.rs\n",
     "  git log -5 | llm \"Summarise\" --max-tokens 200\n",
@@ -64,7 +65,7 @@ pub struct Ask {
     /// Wait for the whole answer
     #[arg(long)]
     pub no_stream: bool,
-    /// Print one JSON object: text, reasoning, tool calls, usage, timings, attempts, messages, error
+    /// Print one JSON object: text, reasoning, tool calls, usage, cost, attempts, messages, error
     #[arg(long)]
     pub json: bool,
     /// Print the request as it would be sent, keys left out, and send nothing

@@ -15,8 +15,7 @@ use llm_types::{
 use serde::Serialize;
 
 use super::{
-    Encoded, Hints, Quirks, WireTarget, error_body, events_of, head, no_count, no_embeddings, openai_chat,
-    put_key,
+    Encoded, Hints, Quirks, WireTarget, events_of, head, no_count, no_embeddings, openai_chat, put_key,
 };
 use crate::framing::SseFrame;
 
@@ -87,7 +86,7 @@ pub trait Codec: fmt::Debug + Send + Sync + 'static {
         target: &WireTarget<'_>,
         hints: Hints,
     ) -> Error {
-        error_body::classify(status, headers, body, target, hints)
+        super::Dialect::OpenAiChat.classify(status, headers, body, target, hints)
     }
 
     /// Asks for the list of models, which is also how health is probed. Default: `GET /models`.

@@ -1,11 +1,11 @@
 //! Failures as JSON, in the many shapes that servers and gateways give them.
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use llm_types::Error;
 
-use super::failure::{self, Failure};
+use super::WireTarget;
+use super::failure::Failure;
 use super::json::{self, Few, Raw, Text, wire};
-use super::{Hints, WireTarget};
 
 wire! {
     /// An error, or what holds one. Members that may repeat the prompt or the answer are not read.
@@ -38,22 +38,14 @@ wire! {
     }
 }
 
-/// The error of an answer that is none.
-pub(crate) fn classify(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-    target: &WireTarget<'_>,
-    hints: Hints,
-) -> Error {
-    let (text, _) = json::text(body);
-    let failure = parse(&text).unwrap_or_else(|| Failure::from_page(&text));
-    failure::with_head(failure.into_error(status, target), headers, target.quirks, hints)
+/// The error in the body of an answer that came under this status.
+pub(crate) fn error_of(text: &str, status: StatusCode, target: &WireTarget<'_>) -> Error {
+    parse(text).unwrap_or_else(|| Failure::from_page(text)).into_error(status, target)
 }
 
 /// The error of a body that came under a good status.
 pub(crate) fn failure(text: &str, target: &WireTarget<'_>) -> Error {
-    parse(text).unwrap_or_else(|| Failure::from_page(text)).into_error(StatusCode::OK, target)
+    error_of(text, StatusCode::OK, target)
 }
 
 /// Reads a failure from JSON of any known shape; `None` for what is no JSON.

@@ -2,6 +2,8 @@
 
 use llm_types::{ChatResponse, Choice, Error, ErrorKind, Message, NativePart, Part, StreamEvent, Warning};
 
+use crate::framing::SseFrame;
+
 /// The events of an answer that came in one piece, for whoever asked for a stream. Collected, they give the same
 /// answer, but for how the call went (attempts, timing, the raw body).
 #[must_use]
@@ -86,6 +88,13 @@ fn events_of_choice(choice: Choice, out: &mut Vec<StreamEvent>) {
 pub(crate) fn only_reasoning(choice: u32) -> StreamEvent {
     let about = if choice == 0 { "answer".to_owned() } else { format!("choices[{choice}]") };
     StreamEvent::Warning(Warning::new(about, "holds only reasoning; its text is empty"))
+}
+
+/// The data of a frame that says something. The end marker says that nothing follows.
+pub(crate) fn data_of<'a>(frame: &SseFrame<'a>, done: &mut bool) -> Option<&'a str> {
+    let data = frame.data.trim();
+    *done |= data.starts_with("[DONE]");
+    (!*done && !data.is_empty()).then_some(data)
 }
 
 /// The warning of an answer that was mended before it could be read.

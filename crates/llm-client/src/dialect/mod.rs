@@ -83,6 +83,29 @@ pub struct WireTarget<'a> {
     pub origin: Option<&'a str>,
 }
 
+/// A [`WireTarget`] that is kept while an answer comes.
+#[derive(Debug)]
+struct KeptTarget {
+    model: String,
+    quirks: Quirks,
+    origin: Option<String>,
+}
+
+impl KeptTarget {
+    fn of(target: &WireTarget<'_>) -> Self {
+        let WireTarget { model, quirks, origin } = *target;
+        Self { model: model.to_owned(), quirks: *quirks, origin: origin.map(str::to_owned) }
+    }
+
+    fn lend(&self) -> WireTarget<'_> {
+        WireTarget { model: &self.model, quirks: &self.quirks, origin: self.origin() }
+    }
+
+    fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+}
+
 /// A request on the wire, but for its address and its key.
 #[derive(Clone, Debug)]
 pub struct Encoded {
@@ -132,7 +155,7 @@ impl Encoded {
             Paths::Deployments { api_version } => {
                 (format!("/{leaf}"), Some(format!("api-version={api_version}")))
             }
-            Paths::Plain => (format!("/{leaf}"), None),
+            Paths::Plain | Paths::RawPredict { .. } => (format!("/{leaf}"), None),
         };
         Self::at(method, path, query, body, stream)
     }
@@ -191,6 +214,10 @@ impl Dialect {
             // Any path is used as it is: many servers have their own.
             (Self::OpenAiChat, "" | "/") => Cow::Borrowed(quirks.default_path),
             (Self::OpenAiChat, path) => Cow::Borrowed(path),
+            // The version stands before the project there.
+            (Self::Anthropic, path) if matches!(quirks.paths, Paths::RawPredict { .. }) => {
+                Cow::Borrowed(path.trim_end_matches('/'))
+            }
             (Self::Anthropic, path) => path::versioned(path, "/v1"),
             (Self::Gemini, path) => gemini::base_path(path),
             (Self::Custom(custom), path) => Cow::Borrowed(custom.codec().base_path(path)),
@@ -246,10 +273,8 @@ impl Dialect {
     /// [`ErrorKind::Protocol`] where the body holds no answer.
     pub fn decode_chat(self, body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
         match self {
-            Self::OpenAiChat => openai_chat::decode(body, target),
-            Self::Anthropic => anthropic::decode(body, target),
-            Self::Gemini => gemini::decode(body, target),
             Self::Custom(custom) => custom.codec().decode_chat(body, target),
+            own => whole::response(|out| own.decode_unstreamed(body, target, out)),
         }
     }
 
@@ -304,11 +329,13 @@ impl Dialect {
         target: &WireTarget<'_>,
         hints: Hints,
     ) -> Error {
-        match self {
-            Self::OpenAiChat | Self::Anthropic => error_body::classify(status, headers, body, target, hints),
-            Self::Gemini => gemini::classify(status, headers, body, target, hints),
-            Self::Custom(custom) => custom.codec().classify(status, headers, body, target, hints),
-        }
+        let (text, _) = json::text(body);
+        let error = match self {
+            Self::OpenAiChat | Self::Anthropic => error_body::error_of(&text, status, target),
+            Self::Gemini => gemini::error_of(&text, status, target),
+            Self::Custom(custom) => return custom.codec().classify(status, headers, body, target, hints),
+        };
+        failure::with_head(error, headers, target.quirks, hints)
     }
 
     /// The server's name for the exchange, from the head of any answer.

@@ -150,6 +150,16 @@ impl Quirks {
         refusal: RefusalForm::Text,
         lacks: &[],
         think_tags: ThinkTags::Leading(TagPair::THINK),
+        // How the servers say it that people run themselves.
+        errors: &[
+            ErrorPattern::too_long("maximum context length"),
+            ErrorPattern::too_long("longer than the model's context length"),
+            ErrorPattern::cannot("requires --jinja"),
+            ErrorPattern::cannot("input is not supported"),
+            ErrorPattern::cannot("Unsupported param"),
+            ErrorPattern::cannot("Cannot use both json_schema and grammar"),
+            ErrorPattern::cannot("Failed to download image"),
+        ],
         ..Self::NONE
     };
 

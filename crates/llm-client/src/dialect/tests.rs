@@ -15,6 +15,7 @@ mod bad_input;
 mod fixtures;
 mod gemini_protocol;
 pub(super) mod recorded;
+mod replay;
 mod robust;
 mod tables;
 mod tools;
@@ -29,13 +30,30 @@ struct Spoken {
     target: WireTarget<'static>,
     /// `(name, body)`.
     bodies: &'static [(&'static str, &'static str)],
+    /// How the reason to stop begins.
+    reason: &'static str,
 }
 
 /// Every format, for what holds in all of them.
 const SPOKEN: &[Spoken] = &[
-    Spoken { dialect: Dialect::OpenAiChat, target: TARGET, bodies: fixtures::ALL },
-    Spoken { dialect: Dialect::Anthropic, target: anthropic::TARGET, bodies: anthropic::ALL },
-    Spoken { dialect: Dialect::Gemini, target: gemini::tests::TARGET, bodies: gemini::tests::ALL },
+    Spoken {
+        dialect: Dialect::OpenAiChat,
+        target: TARGET,
+        bodies: fixtures::ALL,
+        reason: "\"finish_reason\":\"",
+    },
+    Spoken {
+        dialect: Dialect::Anthropic,
+        target: anthropic::TARGET,
+        bodies: anthropic::ALL,
+        reason: "\"stop_reason\":\"",
+    },
+    Spoken {
+        dialect: Dialect::Gemini,
+        target: gemini::tests::TARGET,
+        bodies: gemini::tests::ALL,
+        reason: "finishReason",
+    },
 ];
 
 /// [`stream_in`] the most common format.
@@ -87,13 +105,19 @@ pub(super) fn stream_by<'a>(
     (events, result)
 }
 
+/// Whether a head may say that a stream is JSON, so that it is read piece by piece.
+fn heads(dialect: Dialect) -> impl Iterator<Item = bool> {
+    [false, true].into_iter().filter(move |json| dialect.framing(*json, 1).is_some())
+}
+
 /// Everything a stream gives, to compare two ways of cutting it.
-fn outcome_in<'a>(
+fn outcome_by<'a>(
     dialect: Dialect,
+    json: bool,
     pieces: impl IntoIterator<Item = &'a [u8]>,
     target: &WireTarget<'_>,
 ) -> String {
-    let (events, result) = stream_in(dialect, pieces, target);
+    let (events, result) = stream_by(dialect, json, pieces, target);
     format!("{events:?} {result:?}")
 }
 
@@ -105,11 +129,23 @@ fn reads_the_same_at_every_cut(
     body: &[u8],
     most: usize,
 ) {
-    let whole = outcome_in(dialect, [body], target);
-    assert_eq!(outcome_in(dialect, body.chunks(1), target), whole, "{name} byte by byte");
+    cut_everywhere(dialect, false, target, name, body, most);
+}
+
+/// [`reads_the_same_at_every_cut`], where the head may say that the body is JSON.
+pub(super) fn cut_everywhere(
+    dialect: Dialect,
+    json: bool,
+    target: &WireTarget<'_>,
+    name: &str,
+    body: &[u8],
+    most: usize,
+) {
+    let whole = outcome_by(dialect, json, [body], target);
+    assert_eq!(outcome_by(dialect, json, body.chunks(1), target), whole, "{name} byte by byte");
     for cut in (0..=body.len()).step_by((body.len() / most).max(1)) {
         let (start, end) = body.split_at(cut);
-        assert_eq!(outcome_in(dialect, [start, end], target), whole, "{name} cut at {cut}");
+        assert_eq!(outcome_by(dialect, json, [start, end], target), whole, "{name} cut at {cut}");
     }
 }
 

@@ -33,6 +33,25 @@ impl TagPair {
     pub const BRACKETS: Self = Self { open: "[THINK]", close: "[/THINK]" };
     /// Between triangles.
     pub const TRIANGLES: Self = Self { open: "◁think▷", close: "◁/think▷" };
+    /// All that have a name here.
+    pub const ALL: &'static [Self] =
+        &[Self::THINK, Self::THINKING, Self::REASONING, Self::SEED_THINK, Self::BRACKETS, Self::TRIANGLES];
+}
+
+impl ThinkTags {
+    /// What a configuration's words stand for: `off`, `leading` or `starts_open`, the last two with the open tag behind
+    /// them where it is not the most common one (`leading [THINK]`).
+    #[must_use]
+    pub fn parse(words: &str) -> Option<Self> {
+        let (mode, tag) = words.split_once(' ').unwrap_or((words, TagPair::THINK.open));
+        let tags = TagPair::ALL.iter().copied().find(|tags| tags.open == tag.trim())?;
+        match mode {
+            "off" if mode == words => Some(Self::Off),
+            "leading" => Some(Self::Leading(tags)),
+            "starts_open" => Some(Self::StartsOpen(tags)),
+            _ => None,
+        }
+    }
 }
 
 /// A piece of content after its reasoning was told apart.
@@ -197,6 +216,23 @@ mod tests {
         for (cut, _) in text.char_indices() {
             let (start, end) = text.split_at(cut);
             assert_eq!(split(tags, [start, end]), expected, "{text:?} cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_names_the_place_and_the_tag() {
+        for (words, tags) in [
+            ("off", Some(ThinkTags::Off)),
+            ("leading", Some(ThinkTags::Leading(TagPair::THINK))),
+            ("starts_open", Some(ThinkTags::StartsOpen(TagPair::THINK))),
+            ("leading [THINK]", Some(ThinkTags::Leading(TagPair::BRACKETS))),
+            ("starts_open ◁think▷", Some(ThinkTags::StartsOpen(TagPair::TRIANGLES))),
+            ("off <think>", None),
+            ("leading <other>", None),
+            ("sometimes", None),
+            ("", None),
+        ] {
+            assert_eq!(ThinkTags::parse(words), tags, "{words}");
         }
     }
 

@@ -257,6 +257,7 @@ impl Builder<'_> {
                 base_url: model.base_url.as_ref().filter(|_| base.is_some()).map(|url| url.value.clone()),
                 settings: Some(settings),
                 price: model.price.clone(),
+                think_tags: model.think_tags,
                 extra: model.extra.clone(),
                 headers,
                 ..ModelConfig::new(&model.name)

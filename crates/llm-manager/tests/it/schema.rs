@@ -114,6 +114,10 @@ fn a_mistake_is_named_with_its_line_and_what_is_allowed() {
             "[providers.x]\nbase_url = 'http://h'\nendpoints = [{ base_url = 'http://i' }]",
             "3: providers.x.endpoints: give base_url or endpoints, not both",
         ),
+        (
+            "[providers.x]\nbase_url = 'http://h'\nthink_tags = 'leading <other>'",
+            "3: providers.x.think_tags: `leading <other>` is none of off, leading and starts_open, or the open tag behind it is not known",
+        ),
         ("[providers.x]\nendpoints = []", "2: providers.x.endpoints: the list is empty"),
         ("[providers.x]\nendpoints = [{ weight = 1 }]", "2: providers.x.endpoints[0] needs a base_url"),
         (

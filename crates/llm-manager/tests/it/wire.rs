@@ -71,10 +71,12 @@ async fn serve(mut stream: TcpStream, log: Arc<Mutex<Vec<Seen>>>) -> Option<()> 
         while bytes.len() < length {
             stream.read_buf(&mut bytes).await.ok()?;
         }
-        let body = serde_json::from_slice(&bytes.drain(..length).collect::<Vec<u8>>()).ok()?;
+        let body: Value = serde_json::from_slice(&bytes.drain(..length).collect::<Vec<u8>>()).ok()?;
+        let said = body.get("say").cloned().unwrap_or_else(|| "Hello!".into());
         let target = head.split(' ').nth(1)?.to_owned();
         log.lock().unwrap().push(Seen { target, authorization: header("authorization"), body });
-        let answer = r#"{"choices": [{"message": {"content": "Hello!"}, "finish_reason": "stop"}]}"#;
+        let answer =
+            format!(r#"{{"choices": [{{"message": {{"content": {said}}}, "finish_reason": "stop"}}]}}"#);
         let head = format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
             answer.len()
@@ -231,4 +233,33 @@ async fn endpoints_of_the_file_stand_in_for_each_other() {
     // A key that was given for an endpoint does not follow a model that lives elsewhere.
     assert_eq!((seen.authorization, seen.body["model"].as_str()), (None, Some("wire")));
     assert!(other.seen.lock().unwrap().len() == 1 && up.seen.lock().unwrap().len() >= 3);
+}
+
+#[tokio::test]
+async fn a_file_tells_where_thoughts_stand_in_the_text() {
+    let server = Server::start().await;
+    let lab = with_every_key(&format!(
+        r#"
+        [providers.local]
+        base_url = "{0}"
+        think_tags = "starts_open"
+        [providers.local.models.inside]
+        extra = {{ say = "hm</think>yes" }}
+        [providers.local.models.off]
+        think_tags = "off"
+        extra = {{ say = "hm</think>yes" }}
+        [providers.local.models.other]
+        think_tags = "leading [THINK]"
+        extra = {{ say = "[THINK]hm[/THINK]yes" }}
+        [providers.usual]
+        base_url = "{0}"
+        [providers.usual.models.leading]
+        extra = {{ say = "<think>hm</think>yes" }}
+        "#,
+        server.url
+    ));
+    let loaded = lab.load().unwrap();
+    for (model, text) in [("inside", "yes"), ("off", "hm</think>yes"), ("other", "yes"), ("leading", "yes")] {
+        assert_eq!(loaded.manager.client(model).unwrap().ask("hi").await.unwrap(), text, "{model}");
+    }
 }

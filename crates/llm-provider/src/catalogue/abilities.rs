@@ -50,7 +50,10 @@ const APART: &[Apart] = &[
 
 /// What the model can do at this row, spoken to in the row's format.
 pub(crate) fn abilities(row: &ProviderSpec, model: &str) -> Capabilities {
-    abilities_in(row, model, row.dialect, &row.quirks_for(model))
+    match row.guest(model) {
+        Some(guest) => abilities_in(row, model, guest.dialect, &families::adapted(guest.quirks, row, model)),
+        None => abilities_in(row, model, row.dialect, &row.quirks_for(model)),
+    }
 }
 
 /// The same in whatever format.

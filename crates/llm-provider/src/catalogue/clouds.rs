@@ -1,9 +1,9 @@
 //! Houses that serve other people's models, each below its own account.
 
 use llm_client::dialect::{AuthHeader, ErrorPattern, Paths, Quirks};
-use llm_types::ErrorKind;
+use llm_types::{Capabilities, ErrorKind};
 
-use super::{COMPATIBLE, LOW_TO_HIGH};
+use super::{COMPATIBLE, LOW_TO_HIGH, STREAMS};
 use crate::spec::{AddressVariable, ProviderSpec};
 
 pub(super) const ROWS: &[ProviderSpec] = &[
@@ -26,6 +26,8 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         },
         // The dated one. Another date stands in the base URL: `…/openai?api-version=2025-04-01-preview`.
         paths_at: &[("/openai", Paths::Deployments { api_version: "2024-10-21" })],
+        // What its deployments can do is their models' matter; thoughts are never shown.
+        capabilities: Capabilities { thoughts: Some(false), ..STREAMS },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -37,6 +39,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         hosts: &["router.huggingface.co"],
         // Each model has the shape of whoever serves it.
         quirks: Quirks { efforts: LOW_TO_HIGH, ..Quirks::COMPATIBLE },
+        capabilities: STREAMS,
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -48,6 +51,13 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         key_required: true,
         hosts: &["api.venice.ai"],
         quirks: Quirks { efforts: LOW_TO_HIGH, ..Quirks::COMPATIBLE },
+        capabilities: Capabilities {
+            stream_usage: Some(true),
+            tools: Some(true),
+            json_schema: Some(true),
+            thoughts: Some(true),
+            ..STREAMS
+        },
         ..COMPATIBLE
     },
     ProviderSpec {
@@ -67,6 +77,12 @@ pub(super) const ROWS: &[ProviderSpec] = &[
                 ..ErrorPattern::new(ErrorKind::Authentication)
             }],
             ..Quirks::COMPATIBLE
+        },
+        capabilities: Capabilities {
+            stream_usage: Some(true),
+            json_schema: Some(true),
+            thoughts: Some(true),
+            ..STREAMS
         },
         ..COMPATIBLE
     },

@@ -28,11 +28,14 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             stream_usage: StreamUsage::Given,
             lacks: &[],
             request_id_headers: &["x-generation-id"],
-            errors: &[ErrorPattern {
-                status: Some(400),
-                text: Some(" is not a valid model ID"),
-                ..ErrorPattern::new(ErrorKind::ModelNotFound)
-            }],
+            errors: &[
+                ErrorPattern {
+                    status: Some(400),
+                    text: Some(" is not a valid model ID"),
+                    ..ErrorPattern::new(ErrorKind::ModelNotFound)
+                },
+                ErrorPattern::too_long("maximum context length"),
+            ],
             ..Quirks::NONE
         },
         default_model: Some("openrouter/auto"),

@@ -1,16 +1,16 @@
 //! Vendors with models or machines of their own, but for China's.
 
 use llm_client::dialect::{
-    CountForm, Dialect, EmbeddingsForm, EmptyContent, ErrorPattern, FileUrl, InTotal, LogprobsForm, Quirks,
-    ReasoningForm, RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel, Setting, StreamUsage,
-    SystemRole, TagPair, ThinkTags, TokenLimit, ToolIds, UsageRule,
+    AuthHeader, CountForm, Dialect, EmbeddingsForm, EmptyContent, ErrorPattern, FileUrl, InTotal,
+    LogprobsForm, Paths, Quirks, ReasoningForm, RefusalForm, Replay, ReplayField, ReplayWhen, SchemaLevel,
+    Setting, StreamUsage, SystemRole, TagPair, ThinkTags, TokenLimit, ToolIds, UsageRule,
 };
 use llm_client::login::GrantAddresses;
 use llm_types::ReasoningEffort::{High, Low, Max, Medium, Minimal, Off, XHigh};
 use llm_types::{Capabilities, ErrorKind};
 
 use super::{COMPATIBLE, HOSTED, LOW_HIGH_MAX, LOW_TO_HIGH, STREAMS};
-use crate::spec::{AddressVariable, ProviderSpec, SignIn};
+use crate::spec::{AddressVariable, Guest, ProviderSpec, SignIn};
 
 /// What one family of models can do, wherever it is served.
 const GEMINI_CAPABILITIES: Capabilities = Capabilities {
@@ -40,6 +40,30 @@ const GEMINI_ERRORS: &[ErrorPattern] = &[ErrorPattern {
     text: Some("exceeds the maximum number of tokens allowed"),
     ..ErrorPattern::new(ErrorKind::ContextLength)
 }];
+
+/// All of them are an `invalid_request_error`.
+const CLAUDE_ERRORS: &[ErrorPattern] = &[
+    ErrorPattern {
+        status: Some(400),
+        text: Some("prompt is too long"),
+        ..ErrorPattern::new(ErrorKind::ContextLength)
+    },
+    ErrorPattern {
+        status: Some(400),
+        text: Some("exceed context limit"),
+        ..ErrorPattern::new(ErrorKind::ContextLength)
+    },
+    ErrorPattern {
+        status: Some(400),
+        text: Some("credit balance is too low"),
+        ..ErrorPattern::new(ErrorKind::QuotaExhausted)
+    },
+    ErrorPattern {
+        status: Some(400),
+        text: Some("reached your specified API usage limits"),
+        ..ErrorPattern::new(ErrorKind::QuotaExhausted)
+    },
+];
 
 pub(super) const ROWS: &[ProviderSpec] = &[
     ProviderSpec {
@@ -84,32 +108,7 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         key_required: true,
         hosts: &["api.anthropic.com"],
         dialect: Dialect::Anthropic,
-        quirks: Quirks {
-            // All of them are an `invalid_request_error`.
-            errors: &[
-                ErrorPattern {
-                    status: Some(400),
-                    text: Some("prompt is too long"),
-                    ..ErrorPattern::new(ErrorKind::ContextLength)
-                },
-                ErrorPattern {
-                    status: Some(400),
-                    text: Some("exceed context limit"),
-                    ..ErrorPattern::new(ErrorKind::ContextLength)
-                },
-                ErrorPattern {
-                    status: Some(400),
-                    text: Some("credit balance is too low"),
-                    ..ErrorPattern::new(ErrorKind::QuotaExhausted)
-                },
-                ErrorPattern {
-                    status: Some(400),
-                    text: Some("reached your specified API usage limits"),
-                    ..ErrorPattern::new(ErrorKind::QuotaExhausted)
-                },
-            ],
-            ..Quirks::ANTHROPIC
-        },
+        quirks: Quirks { errors: CLAUDE_ERRORS, ..Quirks::ANTHROPIC },
         default_model: Some("claude-sonnet-5"),
         capabilities: Capabilities {
             stream_usage: Some(true),
@@ -147,11 +146,14 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             empty_content: EmptyContent::Empty,
             refusal: RefusalForm::Text,
             // A model it does not have is a 400.
-            errors: &[ErrorPattern {
-                status: Some(400),
-                text: Some("Model Not Exist"),
-                ..ErrorPattern::new(ErrorKind::ModelNotFound)
-            }],
+            errors: &[
+                ErrorPattern {
+                    status: Some(400),
+                    text: Some("Model Not Exist"),
+                    ..ErrorPattern::new(ErrorKind::ModelNotFound)
+                },
+                ErrorPattern::too_long("maximum context length"),
+            ],
             ..Quirks::NONE
         },
         default_model: Some("deepseek-chat"),
@@ -230,6 +232,17 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             errors: GEMINI_ERRORS,
             ..Quirks::GEMINI
         },
+        guests: &[Guest {
+            names: &["claude-*"],
+            dialect: Dialect::Anthropic,
+            quirks: Quirks {
+                paths: Paths::RawPredict { version: "vertex-2023-10-16" },
+                auth: AuthHeader::Bearer,
+                errors: CLAUDE_ERRORS,
+                ..Quirks::ANTHROPIC
+            },
+            path: ("/publishers/google", "/publishers/anthropic"),
+        }],
         default_model: Some("gemini-2.5-flash"),
         capabilities: GEMINI_CAPABILITIES,
         ..COMPATIBLE
@@ -297,21 +310,21 @@ pub(super) const ROWS: &[ProviderSpec] = &[
             reasoning: ReasoningForm::None,
             efforts: LOW_TO_HIGH,
             usage: UsageRule { reasoning: InTotal::Outside, audio: InTotal::Inside },
-            // A wrong key and an unknown model are both a 400.
+            // A wrong key and an unknown model are both a 400, or a 200 with an error in it.
             errors: &[
                 ErrorPattern {
-                    status: Some(400),
                     text: Some("Incorrect API key"),
                     ..ErrorPattern::new(ErrorKind::Authentication)
                 },
-                ErrorPattern {
-                    status: Some(400),
-                    text: Some("Model not found"),
-                    ..ErrorPattern::new(ErrorKind::ModelNotFound)
-                },
+                ErrorPattern { text: Some("Model not found"), ..ErrorPattern::new(ErrorKind::ModelNotFound) },
+                ErrorPattern::too_long("maximum prompt length"),
                 ErrorPattern {
                     text: Some("does not exist or your team"),
                     ..ErrorPattern::new(ErrorKind::ModelNotFound)
+                },
+                ErrorPattern {
+                    code: Some("invalid-argument"),
+                    ..ErrorPattern::new(ErrorKind::InvalidRequest)
                 },
             ],
             ..HOSTED

@@ -1,8 +1,8 @@
 //! Servers that people run themselves.
 
-use llm_client::dialect::{ErrorPattern, Quirks, ReasoningForm, Replay, ReplayField, ReplayWhen, Setting};
+use llm_client::dialect::{Quirks, ReasoningForm, Replay, ReplayField, ReplayWhen, Setting};
+use llm_types::Capabilities;
 use llm_types::ReasoningEffort::{High, Low, Max, Medium, Minimal, Off, XHigh};
-use llm_types::{Capabilities, ErrorKind};
 
 use super::{COMPATIBLE, STREAMS};
 use crate::spec::{AddressVariable, ProviderSpec};
@@ -53,14 +53,6 @@ pub(super) const ROWS: &[ProviderSpec] = &[
         quirks: Quirks {
             reasoning: TEMPLATE,
             replay: Replay { when: ReplayWhen::Always, field: ReplayField::ReasoningContent },
-            // What it was not started for is a 500, and stays one.
-            errors: &[
-                cannot("requires --jinja"),
-                cannot("input is not supported"),
-                cannot("Unsupported param"),
-                cannot("Cannot use both json_schema and grammar"),
-                cannot("Failed to download image"),
-            ],
             ..Quirks::COMPATIBLE
         },
         capabilities: Capabilities {
@@ -115,12 +107,3 @@ pub(super) const ROWS: &[ProviderSpec] = &[
 
 /// Thinking is switched in the chat template.
 const TEMPLATE: ReasoningForm = ReasoningForm::TemplateSwitch { name: "enable_thinking", budget: None };
-
-const fn cannot(text: &'static str) -> ErrorPattern {
-    ErrorPattern {
-        status: Some(500),
-        text: Some(text),
-        retry: Some(false),
-        ..ErrorPattern::new(ErrorKind::InvalidRequest)
-    }
-}

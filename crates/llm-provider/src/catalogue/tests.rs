@@ -334,6 +334,7 @@ fn a_project_and_a_place_make_an_address() {
     for (place, host) in [
         (None, "aiplatform.googleapis.com"),
         (Some("global"), "aiplatform.googleapis.com"),
+        (Some("us"), "aiplatform.us.rep.googleapis.com"),
         (Some("eu"), "aiplatform.eu.rep.googleapis.com"),
         (Some("europe-west4"), "europe-west4-aiplatform.googleapis.com"),
     ] {

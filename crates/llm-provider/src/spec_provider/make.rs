@@ -1,5 +1,6 @@
 //! How a client is put together: its address, its keys, its row.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use llm_client::clock;
@@ -77,17 +78,20 @@ impl SpecProvider {
     ) -> Result<HttpClient, Error> {
         let settings = model.settings.clone().unwrap_or_else(|| self.settings.clone());
         let row = self.row_at(address);
+        let guest = row.guest(model.wire()).filter(|_| self.dialect == row.dialect);
+        let dialect = guest.map_or(self.dialect, |guest| guest.dialect);
+        let base_url = guest.map_or(Cow::Borrowed(base_url), |guest| guest.address(base_url));
         let transport = self.shared.transport(&settings)?;
         // A token stays with whom it was given for, as a key does.
         let own_place = model.base_url.as_deref().is_none_or(|url| self.shares_keys_with(url));
         let sign_in = row.sign_in.as_ref().filter(|_| keys.is_empty() && model.keys.is_none());
         let sign_in = sign_in.filter(|_| row.owns(address) || (self.signed_in.is_chosen() && own_place));
         let tokens = sign_in.map(|sign_in| self.signed_in.tokens(sign_in, transport.clone())).transpose()?;
-        let mut builder = HttpClient::builder(base_url, model.wire())
+        let mut builder = HttpClient::builder(&*base_url, model.wire())
             .provider(&self.name)
             // A provider of the user's own name is traced by that name.
             .traced_as(self.spec.traced_as.filter(|_| self.name == self.spec.name).unwrap_or(&self.name))
-            .dialect(self.dialect)
+            .dialect(dialect)
             .transport(transport)
             .registry(self.shared.lanes().clone())
             .settings(settings)
@@ -109,16 +113,17 @@ impl SpecProvider {
             }
             _ => builder.keys(keys),
         };
-        let mut quirks = if self.dialect == row.dialect {
-            row.quirks_at(address, model.wire())
-        } else {
-            families::adapted(self.dialect.default_quirks(), row, model.wire())
+        let mut quirks = match guest {
+            Some(guest) => families::adapted(guest.quirks, row, model.wire()),
+            None if dialect == row.dialect => row.quirks_at(address, model.wire()),
+            None => families::adapted(dialect.default_quirks(), row, model.wire()),
         };
         let is_bearer = |name: &str| self.keys.is_ambient() && row.bearer_env.contains(&name);
         if model.keys.is_none() && self.keys.identity().is_some_and(is_bearer) {
             quirks.auth = AuthHeader::Bearer;
         }
-        let abilities = catalogue::abilities_in(row, model.wire(), self.dialect, &quirks);
+        quirks.think_tags = model.think_tags.or(self.think_tags).unwrap_or(quirks.think_tags);
+        let abilities = catalogue::abilities_in(row, model.wire(), dialect, &quirks);
         builder = builder.quirks(quirks).capabilities(abilities);
         if model.name != model.wire() {
             builder = builder.name(&model.name);

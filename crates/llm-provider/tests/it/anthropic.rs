@@ -47,6 +47,20 @@ async fn a_call_carries_its_version_and_its_key_and_is_repeated_when_the_server_
 }
 
 #[tokio::test]
+async fn a_delay_in_the_head_of_a_good_answer_is_no_reason_to_wait() {
+    let server = MockServer::start().await;
+    let remaining = ("anthropic-ratelimit-tokens-remaining", "0");
+    server.reply(200, &[("retry-after", "61"), remaining], ANSWER);
+    server.reply(200, &[], ANSWER);
+    let client = provider(&server, "ANTHROPIC_API_KEY", "sk-1").client("m").unwrap();
+    for _ in 0..2 {
+        let answer = client.send(ChatRequest::user("tide?")).await.unwrap();
+        assert!(answer.timing.waited.as_secs() < 60, "{:?}", answer.timing);
+    }
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[tokio::test]
 async fn the_key_of_the_other_variable_is_a_bearer_token() {
     for (variable, key, beta) in [
         ("ANTHROPIC_AUTH_TOKEN", "tok-1", None),

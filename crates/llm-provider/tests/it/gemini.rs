@@ -120,3 +120,38 @@ async fn tokens_are_counted_and_lists_are_read_to_their_end() {
         ]
     );
 }
+
+#[tokio::test]
+async fn the_cloud_serves_other_houses_models_in_their_own_format() {
+    const CLAUDE: &str =
+        r#"{"id":"msg_1","content":[{"type":"text","text":"High at 4."}],"stop_reason":"end_turn"}"#;
+    let server = MockServer::start().await;
+    let url = format!("http://{}/v1/projects/p/locations/global/publishers/google", server.address());
+    let key = llm_types::Secret::key("ya29.CANARY").unwrap();
+    let cloud = SpecProvider::new(catalogue::find("vertex").unwrap())
+        .with_base_url(url)
+        .with_keys(llm_provider::KeySupply::fixed("here", vec![key]));
+    server.reply(200, &[], CLAUDE);
+    server.reply(200, &[], r#"{"input_tokens":14}"#);
+    server.reply(200, &[], ANSWER);
+    let client = cloud.client("claude-sonnet-4-6@default").unwrap();
+    let thinks = ReasoningSetting { enabled: Some(true), ..ReasoningSetting::default() };
+    let request = ChatRequest { reasoning: Some(thinks), ..ChatRequest::user("tide?") };
+    assert_eq!(client.send(request.clone()).await.unwrap().text(), "High at 4.");
+    let count = client.token_counter().unwrap().count_tokens(&request, &Call::default()).await.unwrap();
+    assert_eq!(count.input_tokens, 14);
+    assert_eq!(cloud.client("gemini-2.5-flash").unwrap().ask("tide?").await.unwrap(), "High at 4.");
+    let [chat, count, own] = server.requests().try_into().expect("three calls");
+    let house = "/v1/projects/p/locations/global/publishers";
+    assert_eq!(chat.path(), format!("{house}/anthropic/models/claude-sonnet-4-6@default:rawPredict"));
+    assert_eq!(count.path(), format!("{house}/anthropic/models/count-tokens:rawPredict"));
+    assert_eq!(own.path(), format!("{house}/google/models/gemini-2.5-flash:generateContent"));
+    for request in [&chat, &count, &own] {
+        assert_eq!(request.header("authorization"), Some("Bearer ya29.CANARY"));
+        assert_eq!((request.header("x-api-key"), request.header("anthropic-version")), (None, None));
+    }
+    let sent = chat.json();
+    assert_eq!((&sent["anthropic_version"], sent.get("model")), (&"vertex-2023-10-16".into(), None));
+    assert_eq!((&sent["thinking"]["type"], &sent["max_tokens"]), (&"adaptive".into(), &21_333.into()));
+    assert_eq!(count.json()["model"], "claude-sonnet-4-6@default");
+}

@@ -206,11 +206,15 @@ fn contents(list: Vec<Value>, heard: &mut Heard) -> Result<(), String> {
             members.end()?;
             match found.as_slice() {
                 [("text", _)] => {}
-                [("inlineData", data)] => heard.images.push(format!(
-                    "data:{};base64,{}",
-                    data["mimeType"].as_str().unwrap_or_default(),
-                    data["data"].as_str().unwrap_or_default()
-                )),
+                [("inlineData", data)] => {
+                    let text = |name: &str| data[name].as_str().unwrap_or_default();
+                    match text("mimeType") {
+                        kind if kind.starts_with("audio/") => {
+                            heard.sounds.push(format!("{kind} {}", text("data")));
+                        }
+                        kind => heard.images.push(format!("data:{kind};base64,{}", text("data"))),
+                    }
+                }
                 [("fileData", data)] => {
                     heard.images.push(data["fileUri"].as_str().unwrap_or_default().to_owned());
                 }

@@ -14,11 +14,10 @@ mod messages;
 /// A plain answer.
 pub(super) fn body(vendor: &Vendor, say: &Say) -> String {
     match &vendor.format {
-        Format::Chat(chat) | Format::Mock(chat) => chat::body(vendor, chat, say),
-        Format::Messages => messages::body(vendor, say),
-        Format::Generate(_) => generate::body(vendor, say),
+        Format::Chat(chat) | Format::Mock(chat) => format!("{}{}", chat.blank, chat::body(vendor, chat, say)),
+        Format::Messages => messages::body(vendor, say).to_string(),
+        Format::Generate(_) => generate::body(vendor, say).to_string(),
     }
-    .to_string()
 }
 
 /// A streamed answer.

@@ -62,7 +62,13 @@ pub(crate) async fn errors(cell: &Cell) -> Outcome {
         // A lane that was refused is left alone for a while, so each has its own.
         let shared = std::sync::Arc::new(llm_provider::Shared::new(&|_| None));
         let fresh = Cell::new(cell.vendor, &shared).await;
-        fresh.server.reply(status, &[], body.clone());
+        let headers: Vec<(&str, &str)> = entry["headers"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+            .collect();
+        fresh.server.reply(status, &headers, body.clone());
         let Err(error) = fresh.call(&question(), Manner::Plain).await else {
             return Err(format!("{status} {body} was taken for an answer"));
         };

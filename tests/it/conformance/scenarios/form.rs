@@ -1,6 +1,6 @@
 //! Answers of a form, and pictures.
 
-use llm_types::{ChatRequest, Media, Message, Part, ResponseFormat, Role};
+use llm_types::{ChatRequest, Media, MediaSource, Message, Part, ResponseFormat, Role};
 
 use super::{QUESTION, SCHEMA, question, raw, value, warned};
 use crate::conformance::Outcome;
@@ -60,4 +60,16 @@ pub(crate) async fn image(cell: &Cell) -> Outcome {
 
 pub(crate) async fn image_url(cell: &Cell) -> Outcome {
     sees(cell, "image_urls", "https://pictures.test/a.png").await
+}
+
+pub(crate) async fn audio(cell: &Cell) -> Outcome {
+    let source = MediaSource::Base64 { media_type: "audio/wav".into(), data: "UklGRg==".into() };
+    let parts = vec![Part::text(QUESTION), Part::Audio(Media::new(source))];
+    let request = ChatRequest::new(vec![Message::new(Role::User, parts)]);
+    if let Some(how) = cell.how("audio") {
+        return cell.lacks(how, &request, |heard| heard.sounds.is_empty()).await;
+    }
+    let (response, heard) = cell.ask(&request, &Say::text("Waves."), Manner::Plain).await?;
+    same("the sound", &heard.sounds, &vec!["audio/wav UklGRg==".to_owned()])?;
+    same("warnings", &warned(&response), &Vec::new())
 }

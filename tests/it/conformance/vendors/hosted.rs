@@ -14,6 +14,7 @@ pub(super) const ROWS: &[Vendor] = &[
             thoughts: Thoughts::Nowhere,
             cached: &["prompt_tokens_details", "cached_tokens"],
             noise: r#""obfuscation":"x""#,
+            placeholders: r#""refusal":null,"annotations":[]"#,
             ..CHAT
         }),
         // Thoughts are for another format of its own.
@@ -32,6 +33,7 @@ pub(super) const ROWS: &[Vendor] = &[
             ("seed", How::Warned("seed")),
             ("n", How::Warned("n")),
             ("logprobs", How::Warned("logprobs")),
+            ("audio", How::Unsendable),
             ("embeddings", How::Unsendable),
         ],
         much: Knob(r#"{"thinking":{"type":"adaptive"},"output_config":{"effort":"high"}}"#, &[]),
@@ -51,12 +53,14 @@ pub(super) const ROWS: &[Vendor] = &[
             usage: UsageAt::Finish,
             cached: &["prompt_cache_hit_tokens"],
             opening: ": keep-alive\n\n",
+            blank: "\n\n",
             ..CHAT
         }),
         cannot: &[
             ("json_schema", How::Warned("response_format")),
             ("images", How::Refused(400, TEXT_ONLY)),
             ("image_urls", How::Refused(400, TEXT_ONLY)),
+            ("audio", How::Refused(400, TEXT_ONLY)),
             NO_COUNT,
         ],
         much: Knob(r#"{"thinking":{"type":"enabled"},"reasoning_effort":"high"}"#, &[]),
@@ -141,6 +145,8 @@ pub(super) const ROWS: &[Vendor] = &[
         ],
         back: BACK_SHORT,
         broken: "event: error\ndata: {\"error\":{\"message\":\"Tool call validation failed\",\"type\":\"invalid_request_error\",\"code\":\"tool_use_failed\",\"failed_generation\":\"x\",\"status_code\":400}}\n\n",
+        // These models cannot be kept from thinking.
+        none: Knob("{}", &["reasoning.effort"]),
         ..VENDOR
     },
     Vendor {
@@ -155,6 +161,8 @@ pub(super) const ROWS: &[Vendor] = &[
             ..CHAT
         }),
         cannot: &[("embeddings", How::Refused(404, NO_PLACE)), FORGETS, NO_COUNT],
+        // These models cannot be kept from thinking.
+        none: Knob("{}", &["reasoning.effort"]),
         ..VENDOR
     },
     Vendor {
@@ -193,6 +201,7 @@ pub(super) const ROWS: &[Vendor] = &[
             late_finish: true,
             done: false,
             noise: r#""citations":["https://a.test"]"#,
+            choice_noise: r#""message":{"role":"assistant","content":"all so far"},"delta":{"content":""}"#,
             ..CHAT
         }),
         cannot: &[

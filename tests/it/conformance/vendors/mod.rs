@@ -1,14 +1,16 @@
-//! The vendors, one row each, in the order of the catalogue.
+//! The vendors, one row each, in the order of the catalogue; then second models of some.
 
 mod china;
+mod clouds;
 mod hosted;
 mod others;
+mod second;
 
 use super::vendor::Vendor;
 
 /// Every vendor.
 pub(super) fn all() -> impl Iterator<Item = &'static Vendor> {
-    [hosted::ROWS, china::ROWS, others::ROWS].into_iter().flatten()
+    [hosted::ROWS, clouds::ROWS, china::ROWS, others::ROWS, second::ROWS].into_iter().flatten()
 }
 
 /// The thoughts of a first turn, where they come back as a text.

@@ -25,7 +25,12 @@ pub(super) const ROWS: &[Vendor] = &[
         broken: "data: {\"id\":\"c-1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},\"finish_reason\":\"error\"}],\"error\":{\"code\":502,\"message\":\"Upstream closed\"}}\n\ndata: [DONE]\n\n",
         ..VENDOR
     },
-    Vendor { row: "litellm", model: "company-chat", ..VENDOR },
+    Vendor {
+        row: "litellm",
+        model: "company-chat",
+        format: Format::Chat(Chat { placeholders: r#""tool_calls":null,"function_call":null"#, ..CHAT }),
+        ..VENDOR
+    },
     Vendor {
         row: "vllm",
         model: "Qwen/Qwen3-8B",
@@ -33,6 +38,7 @@ pub(super) const ROWS: &[Vendor] = &[
             thoughts: Thoughts::Member("reasoning"),
             usage: UsageAt::Every,
             noise: r#""prompt_logprobs":null"#,
+            choice_noise: r#""stop_reason":null,"token_ids":null"#,
             ..CHAT
         }),
         cannot: &[NO_COUNT],
@@ -54,7 +60,11 @@ pub(super) const ROWS: &[Vendor] = &[
     Vendor {
         row: "llamacpp",
         model: "demo.gguf",
-        format: Format::Chat(Chat { noise: r#""timings":{"predicted_ms":12.5}"#, ..CHAT }),
+        format: Format::Chat(Chat {
+            noise: r#""timings":{"predicted_ms":12.5}"#,
+            opening: NOTHING_YET,
+            ..CHAT
+        }),
         cannot: &[NO_COUNT],
         much: TEMPLATE_ON,
         none: TEMPLATE_OFF,
@@ -99,6 +109,7 @@ pub(super) const ROWS: &[Vendor] = &[
             ("json_schema", How::Ignored),
             ("images", How::Ignored),
             ("image_urls", How::Ignored),
+            ("audio", How::Ignored),
             ("reasoning", How::Ignored),
             ("thoughts", How::Absent),
             ("seed", How::Ignored),
@@ -114,3 +125,6 @@ pub(super) const ROWS: &[Vendor] = &[
 const TEMPLATE_ON: Knob =
     Knob(r#"{"chat_template_kwargs":{"enable_thinking":true},"reasoning_effort":"high"}"#, &[]);
 const TEMPLATE_OFF: Knob = Knob(r#"{"chat_template_kwargs":{"enable_thinking":false}}"#, &[]);
+
+/// Somebody is going to speak.
+const NOTHING_YET: &str = "data: {\"id\":\"c-1\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null},\"finish_reason\":null}]}\n\n";

@@ -1,6 +1,7 @@
 //! `llm batch run`: many rows, and going on after a stop.
 
 mod budget;
+mod plan;
 mod report;
 
 use std::io::IsTerminal as _;
@@ -40,6 +41,10 @@ pub(crate) fn run(args: &BatchRun, term: &Arc<Term>) -> Result<Exit, Failure> {
     let inside = runtime.enter();
     // One connection for each row in flight, where HTTP/1.1 is spoken.
     let connections = args.concurrency.max(llm_client::Settings::default().max_connections);
+    if args.dry_run {
+        let session = Session::for_preview(&args.model, term)?;
+        return plan::run(args, input, &output, &session, term);
+    }
     let session = Session::with_defaults(&args.model, &[("max_connections", connections.to_string())], term)?;
     drop(inside);
     let budget = RunBudget::of(args, &session)?;
@@ -82,8 +87,9 @@ fn beside(input: &Path) -> PathBuf {
     input.with_file_name(name)
 }
 
-fn runner(args: &BatchRun, session: &Session, budget: &RunBudget, term: &Arc<Term>) -> BatchRunner {
-    let job = Job {
+/// What all rows share.
+fn job(args: &BatchRun) -> Job {
+    Job {
         system: args.system.clone().filter(|text| !text.is_empty()),
         user_template: args.user_template.clone(),
         settings: ChatRequest {
@@ -95,10 +101,13 @@ fn runner(args: &BatchRun, session: &Session, budget: &RunBudget, term: &Arc<Ter
         id_field: args.id_field.clone(),
         body_fields: args.body_fields.clone(),
         ..Job::default()
-    };
+    }
+}
+
+fn runner(args: &BatchRun, session: &Session, budget: &RunBudget, term: &Arc<Term>) -> BatchRunner {
     let told = Arc::clone(term);
     let mut runner = BatchRunner::new(Arc::clone(&budget.client))
-        .job(job)
+        .job(job(args))
         .concurrency(usize::try_from(args.concurrency).unwrap_or(usize::MAX))
         .strict(args.strict)
         .on_change(match args.on_change {

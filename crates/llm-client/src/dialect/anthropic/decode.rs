@@ -1,21 +1,16 @@
 //! Whole bodies: the answer to a plain call, or to a streamed one that came in one piece.
 
-use llm_types::{ChatResponse, Error, StreamEvent};
+use llm_types::{Error, StreamEvent};
 
 use super::stream::{StreamState, holds_answer, is_there, no_answer};
 use super::wire::Message;
 use crate::dialect::{WireTarget, error_body, json, whole};
 
-/// Reads the body of a 200.
+/// Reads the body of a 200, as the events of a stream. Events that were given before an error are true.
 ///
 /// # Errors
 /// The server's own error, where the body holds one; [`Protocol`](llm_types::ErrorKind::Protocol) where it holds no
 /// answer.
-pub(crate) fn decode(body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
-    whole::response(|out| decode_events(body, target, out))
-}
-
-/// [`decode`], as the events of a stream. Events that were given before an error are true.
 pub(crate) fn decode_events(
     body: &[u8],
     target: &WireTarget<'_>,

@@ -11,9 +11,9 @@ use super::messages::Conversation;
 use super::thinking::{self, Thinking};
 use super::tools;
 use crate::dialect::body::Body;
-use crate::dialect::quirks::{Quirks, SchemaLevel, Setting};
+use crate::dialect::quirks::{Paths, Quirks, SchemaLevel, Setting};
 use crate::dialect::reasoning::raw;
-use crate::dialect::{Encoded, WireTarget};
+use crate::dialect::{Encoded, WireTarget, path};
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +45,10 @@ pub(crate) fn encode(request: &ChatRequest, target: &WireTarget<'_>, stream: boo
     let mut body = Body::new(request.strict);
     let conversation = Conversation::build(request, target, head.is_older(), &mut body)?;
     let thinking = Thinking::plan(request, stream, quirks, &mut body)?;
-    body.member("model", target.model)?;
+    match head.version_in_body(target.quirks) {
+        Some(version) => body.member("anthropic_version", version)?,
+        None => body.member("model", target.model)?,
+    }
     body.member("max_tokens", &thinking.max_tokens)?;
     conversation.write(&mut body)?;
     if stream {
@@ -59,9 +62,8 @@ pub(crate) fn encode(request: &ChatRequest, target: &WireTarget<'_>, stream: boo
     settings(request, &extra, quirks, &mut body)?;
     without_stream(&mut extra, &mut body)?;
     body.extra(&extra, MERGED)?;
-    let mut encoded = Encoded::new(Method::POST, target, "messages", body, stream);
-    head.write(&mut encoded.headers);
-    Ok(encoded)
+    let action = if stream { "streamRawPredict" } else { "rawPredict" };
+    Ok(placed(head, target, "messages", (target.model, action), body, stream))
 }
 
 /// Asks how many tokens a request is: what it says, and nothing of how to answer.
@@ -74,6 +76,9 @@ pub(crate) fn encode_count(request: &ChatRequest, target: &WireTarget<'_>) -> Re
     let mut body = Body::new(request.strict);
     let conversation = Conversation::build(request, target, head.is_older(), &mut body)?;
     let thinking = Thinking::plan(request, true, target.quirks, &mut body)?;
+    if let Some(version) = head.version_in_body(target.quirks) {
+        body.member("anthropic_version", version)?;
+    }
     body.member("model", target.model)?;
     conversation.write(&mut body)?;
     tools::write(request, target.quirks, &mut body)?;
@@ -84,9 +89,28 @@ pub(crate) fn encode_count(request: &ChatRequest, target: &WireTarget<'_>) -> Re
             body.option(name, extra.get(name).as_ref())?;
         }
     }
-    let mut encoded = Encoded::new(Method::POST, target, "messages/count_tokens", body, false);
-    head.write(&mut encoded.headers);
-    Ok(encoded)
+    Ok(placed(head, target, "messages/count_tokens", ("count-tokens", "rawPredict"), body, false))
+}
+
+/// Puts a body where it belongs: under a leaf, or where a model of this name does something.
+fn placed(
+    head: Head,
+    target: &WireTarget<'_>,
+    leaf: &str,
+    (model, action): (&str, &str),
+    body: Body,
+    stream: bool,
+) -> Encoded {
+    let mut encoded = match target.quirks.paths {
+        Paths::RawPredict { .. } => {
+            // A model's date stands behind an `@`, which is as good as any letter in a path.
+            let path = format!("/models/{}:{action}", path::segment(model).replace("%40", "@"));
+            Encoded::at(Method::POST, path, None, body, stream)
+        }
+        _ => Encoded::new(Method::POST, target, leaf, body, stream),
+    };
+    head.write(target.quirks, &mut encoded.headers);
+    encoded
 }
 
 /// Writes how much effort to spend and what form the answer has: both stand in one object.

@@ -10,6 +10,7 @@ use llm_types::{Error, ErrorKind, Extra, Invalid};
 use super::{BETA, NEWER_VERSION, USUAL_VERSION, VERSION};
 use crate::dialect::date;
 use crate::dialect::json::{Few, Text};
+use crate::dialect::quirks::{Paths, Quirks};
 use crate::lane::{Limit, Limits};
 
 /// What the user's own members say of the head.
@@ -48,12 +49,25 @@ impl Head {
     /// Whether the version is one that knows temperature and its like, documents of the assistant's, and citations of the
     /// user's.
     pub(super) fn is_older(&self) -> bool {
-        self.version.as_ref().is_none_or(|version| version.as_bytes() < NEWER_VERSION.as_bytes())
+        // Some hosts put their own name before the date.
+        let date = |version: &HeaderValue| {
+            let from = version.as_bytes().iter().position(u8::is_ascii_digit);
+            from.and_then(|from| version.as_bytes().get(from..)).unwrap_or_default().to_owned()
+        };
+        self.version.as_ref().is_none_or(|version| date(version).as_slice() < NEWER_VERSION.as_bytes())
+    }
+
+    /// The version, where it stands in the body.
+    pub(super) fn version_in_body(&self, quirks: &Quirks) -> Option<&str> {
+        let Paths::RawPredict { version } = quirks.paths else { return None };
+        self.version.as_ref().map_or(Some(version), |theirs| theirs.to_str().ok())
     }
 
     /// Writes the headers.
-    pub(super) fn write(self, headers: &mut HeaderMap) {
-        headers.insert(VERSION, self.version.unwrap_or(USUAL_VERSION));
+    pub(super) fn write(self, quirks: &Quirks, headers: &mut HeaderMap) {
+        if self.version_in_body(quirks).is_none() {
+            headers.insert(VERSION, self.version.unwrap_or(USUAL_VERSION));
+        }
         self.betas.iter().for_each(|beta| add_beta(beta, headers));
     }
 }

@@ -14,7 +14,7 @@ const PAGE: u32 = 1000;
 
 pub(crate) fn encode_models(after: Option<&str>, target: &WireTarget<'_>) -> Encoded {
     let mut encoded = Encoded::new(Method::GET, target, "models", Body::new(false), false);
-    Head::default().write(&mut encoded.headers);
+    Head::default().write(target.quirks, &mut encoded.headers);
     let after = after.map(|id| format!("&after_id={}", path::segment(id))).unwrap_or_default();
     encoded.query = Some(format!("limit={PAGE}{after}"));
     encoded

@@ -23,7 +23,7 @@ mod tools;
 mod usage;
 mod wire;
 
-pub(crate) use decode::{decode, decode_events};
+pub(crate) use decode::decode_events;
 pub(crate) use encode::{encode, encode_count};
 pub(crate) use head::limits;
 pub(crate) use lists::{decode_count, decode_models, encode_models};

@@ -8,11 +8,10 @@ use serde_json::value::RawValue;
 use self::block::{Open, Said};
 use super::usage::Ledger;
 use super::wire::{Block, Delta, Event, Message};
-use crate::dialect::events::{cut, mended, only_reasoning};
+use crate::dialect::events::{cut, data_of, mended, only_reasoning};
 use crate::dialect::json::{self, Few, Raw, Rest};
 use crate::dialect::members::Members;
-use crate::dialect::quirks::Quirks;
-use crate::dialect::{WireTarget, error_body};
+use crate::dialect::{KeptTarget, WireTarget, error_body};
 use crate::framing::SseFrame;
 
 #[cfg(test)]
@@ -26,9 +25,7 @@ const MOST_KEPT_BYTES: usize = 32 << 20;
 /// What is remembered between the events of one answer.
 #[derive(Debug)]
 pub(crate) struct StreamState {
-    quirks: Quirks,
-    model: String,
-    origin: Option<String>,
+    target: KeptTarget,
     /// The answer's id, once it has begun.
     begun: Option<String>,
     /// Blocks that have not ended. There is one at a time, unless a gateway mixes them.
@@ -49,9 +46,7 @@ pub(crate) struct StreamState {
 impl StreamState {
     pub(crate) fn new(target: &WireTarget<'_>) -> Self {
         Self {
-            quirks: *target.quirks,
-            model: target.model.to_owned(),
-            origin: target.origin.map(str::to_owned),
+            target: KeptTarget::of(target),
             begun: None,
             open: Vec::new(),
             said: Said::default(),
@@ -72,14 +67,9 @@ impl StreamState {
 
     /// Takes one frame.
     pub(crate) fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
-        let data = frame.data.trim();
-        if self.done || data.is_empty() || data == "null" {
+        let Some(data) = data_of(&frame, &mut self.done).filter(|data| *data != "null") else {
             return Ok(());
-        }
-        if data.starts_with("[DONE]") {
-            self.done = true;
-            return Ok(());
-        }
+        };
         let mut scratch = String::new();
         let mut event = Event::default();
         let repaired = match json::parse_into(&mut event, data, &mut scratch) {
@@ -249,7 +239,7 @@ impl StreamState {
         let index = index.unwrap_or_else(|| u64::try_from(self.open.len()).unwrap_or(0));
         let needs_id = block.kind.as_str() == "tool_use" && self.said.needs_id(block.id.as_str());
         let id = needs_id.then(|| self.call_id());
-        let open = Open::begin(index, block, json, id, self.origin.as_deref(), &mut self.said, out);
+        let open = Open::begin(index, block, json, id, self.target.origin(), &mut self.said, out);
         self.open.push(open);
         if self.open.len() > MOST_OPEN {
             return too_much(&format!("{MOST_OPEN} blocks at once"));
@@ -288,13 +278,13 @@ impl StreamState {
     fn close_block(&mut self, index: Option<u64>, out: &mut Vec<StreamEvent>) {
         let at = self.open.iter().position(|open| Some(open.index) == index || index.is_none());
         if let Some(at) = at {
-            self.open.remove(at).end(self.origin.as_deref(), &mut self.said, out);
+            self.open.remove(at).end(self.target.origin(), &mut self.said, out);
         }
     }
 
     fn close_blocks(&mut self, out: &mut Vec<StreamEvent>) {
         for open in std::mem::take(&mut self.open) {
-            open.end(self.origin.as_deref(), &mut self.said, out);
+            open.end(self.target.origin(), &mut self.said, out);
         }
     }
 
@@ -354,8 +344,7 @@ impl StreamState {
 
     /// The error that the server put into the stream.
     fn failure(&self, json: &str) -> Error {
-        let origin = self.origin.as_deref();
-        error_body::failure(json, &WireTarget { model: &self.model, quirks: &self.quirks, origin })
+        error_body::failure(json, &self.target.lend())
     }
 
     /// Takes a last event that the end of the body cut: it costs nothing when the answer was whole before it.

@@ -7,12 +7,14 @@ use llm_types::ErrorKind::{self, *};
 
 use super::*;
 use crate::dialect::quirks::{ErrorPattern, Quirks};
+use crate::dialect::{Dialect, Hints};
 
 const NONE: WireTarget<'static> = WireTarget { model: "gpt-x", quirks: &Quirks::NONE, origin: None };
 
 fn check(status: u16, body: &str, kind: ErrorKind, code: Option<&str>, message: &str) {
     let status = StatusCode::from_u16(status).unwrap();
-    let error = classify(status, &HeaderMap::new(), body.as_bytes(), &NONE, Hints::default());
+    let error =
+        Dialect::OpenAiChat.classify(status, &HeaderMap::new(), body.as_bytes(), &NONE, Hints::default());
     assert_eq!((error.kind(), error.code(), error.message()), (kind, code, message), "{status} {body}");
     assert_eq!(error.status(), Some(status.as_u16()));
 }
@@ -245,16 +247,22 @@ fn head_and_hints_go_into_the_error() {
     headers.insert("x-request-id", HeaderValue::from_static("req-1"));
     headers.insert("x-trace", HeaderValue::from_static("trace-1"));
     let hints = Hints { retry_after: Some(Duration::from_secs(7)), should_retry: Some(false) };
-    let error = classify(StatusCode::TOO_MANY_REQUESTS, &headers, b"{}", &NONE, hints);
+    let error = Dialect::OpenAiChat.classify(StatusCode::TOO_MANY_REQUESTS, &headers, b"{}", &NONE, hints);
     assert_eq!(error.request_id(), Some("req-1"));
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
     assert_eq!(error.should_retry(), Some(false));
     let quirks = Quirks { request_id_headers: &["x-trace"], ..Quirks::NONE };
     let target = WireTarget { quirks: &quirks, ..NONE };
-    let error = classify(StatusCode::TOO_MANY_REQUESTS, &headers, b"{}", &target, hints);
+    let error = Dialect::OpenAiChat.classify(StatusCode::TOO_MANY_REQUESTS, &headers, b"{}", &target, hints);
     assert_eq!(error.request_id(), Some("trace-1"));
     let body = br#"{"error":{"message":"m"},"request_id":"r-9"}"#;
-    let error = classify(StatusCode::BAD_REQUEST, &HeaderMap::new(), body, &NONE, Hints::default());
+    let error = Dialect::OpenAiChat.classify(
+        StatusCode::BAD_REQUEST,
+        &HeaderMap::new(),
+        body,
+        &NONE,
+        Hints::default(),
+    );
     assert_eq!(error.request_id(), Some("r-9"));
 }
 
@@ -291,7 +299,13 @@ fn a_pattern_knows_better_than_status_and_code() {
         (500, r#"{"error":{"type":"server_error","message":"other"}}"#, Server, None),
     ] {
         let status = StatusCode::from_u16(status).unwrap();
-        let error = classify(status, &HeaderMap::new(), body.as_bytes(), &target, Hints::default());
+        let error = Dialect::OpenAiChat.classify(
+            status,
+            &HeaderMap::new(),
+            body.as_bytes(),
+            &target,
+            Hints::default(),
+        );
         assert_eq!((error.kind(), error.should_retry()), (kind, retry), "{status} {body}");
     }
 }
@@ -299,6 +313,12 @@ fn a_pattern_knows_better_than_status_and_code() {
 #[test]
 fn no_prompt_and_no_answer_stands_in_an_error() {
     let body = br#"{"error":{"message":"m","failed_generation":"CANARY","metadata":{"raw":"CANARY"}},"detail":[{"msg":"d","input":"CANARY","ctx":{"x":"CANARY"}}]}"#;
-    let error = classify(StatusCode::BAD_REQUEST, &HeaderMap::new(), body, &NONE, Hints::default());
+    let error = Dialect::OpenAiChat.classify(
+        StatusCode::BAD_REQUEST,
+        &HeaderMap::new(),
+        body,
+        &NONE,
+        Hints::default(),
+    );
     assert!(!format!("{error} {error:?} {}", error.chain()).contains("CANARY"));
 }

@@ -1,7 +1,7 @@
 //! Whole bodies: the answer to a plain call, or to a streamed one that came in one piece.
 
 use http::StatusCode;
-use llm_types::{ChatResponse, Error, StreamEvent};
+use llm_types::{Error, StreamEvent};
 
 use super::errors;
 use super::stream::StreamState;
@@ -9,16 +9,11 @@ use super::wire::Answer;
 use crate::dialect::{WireTarget, json, whole};
 use crate::framing::JsonListDecoder;
 
-/// Reads the body of a 200.
+/// Reads the body of a 200, as the events of a stream. Events that were given before an error are true.
 ///
 /// # Errors
 /// The server's own error, where the body holds one; `ContentFilter` where the prompt was refused; `Protocol`
 /// where the body holds no answer.
-pub(crate) fn decode(body: &[u8], target: &WireTarget<'_>) -> Result<ChatResponse, Error> {
-    whole::response(|out| decode_events(body, target, out))
-}
-
-/// [`decode`], as the events of a stream. Events that were given before an error are true.
 pub(crate) fn decode_events(
     body: &[u8],
     target: &WireTarget<'_>,

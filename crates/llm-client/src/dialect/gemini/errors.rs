@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use llm_types::{Error, ErrorKind};
 
-use crate::dialect::failure::{self, Failure};
+use crate::dialect::WireTarget;
+use crate::dialect::failure::Failure;
 use crate::dialect::json::{self, Few, Raw, Text, wire};
-use crate::dialect::{Hints, WireTarget};
 
 wire! {
     /// What holds an error.
@@ -36,20 +36,8 @@ wire! {
     }
 }
 
-/// The error of an answer that is none.
-pub(crate) fn classify(
-    status: StatusCode,
-    headers: &HeaderMap,
-    body: &[u8],
-    target: &WireTarget<'_>,
-    hints: Hints,
-) -> Error {
-    let (text, _) = json::text(body);
-    failure::with_head(error_of(&text, status, target), headers, target.quirks, hints)
-}
-
 /// The error in a JSON text, or of a page where JSON should be.
-pub(super) fn error_of(text: &str, status: StatusCode, target: &WireTarget<'_>) -> Error {
+pub(crate) fn error_of(text: &str, status: StatusCode, target: &WireTarget<'_>) -> Error {
     parse(text, status).unwrap_or_else(|| Failure::from_page(text)).into_error(status, target)
 }
 
@@ -122,14 +110,17 @@ fn seconds(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
     use crate::dialect::quirks::{ErrorPattern, Quirks};
+    use crate::dialect::{Dialect, Hints};
 
     const TARGET: WireTarget<'static> = WireTarget { model: "gemini-x", quirks: &Quirks::NONE, origin: None };
 
     fn error(status: u16, body: &str) -> Error {
         let status = StatusCode::from_u16(status).unwrap();
-        classify(status, &HeaderMap::new(), body.as_bytes(), &TARGET, Hints::default())
+        Dialect::Gemini.classify(status, &HeaderMap::new(), body.as_bytes(), &TARGET, Hints::default())
     }
 
     fn body(code: u16, status: &str, details: &str) -> String {
@@ -200,7 +191,7 @@ mod tests {
         let json = body(429, "RESOURCE_EXHAUSTED", r#"{"retryDelay":"34.4s"}"#);
         let hints = Hints { retry_after: Some(Duration::from_secs(3)), ..Hints::default() };
         let status = StatusCode::TOO_MANY_REQUESTS;
-        let found = classify(status, &HeaderMap::new(), json.as_bytes(), &TARGET, hints);
+        let found = Dialect::Gemini.classify(status, &HeaderMap::new(), json.as_bytes(), &TARGET, hints);
         assert_eq!(found.retry_after(), Some(Duration::from_secs(3)));
     }
 

@@ -23,10 +23,10 @@ use llm_types::{Error, ErrorKind, Secret};
 
 use super::quirks::{AuthHeader, Quirks};
 
-pub(crate) use decode::{decode, decode_events};
+pub(crate) use decode::decode_events;
 pub(crate) use embeddings::{decode_embeddings, encode_embeddings};
 pub(crate) use encode::{encode, encode_count};
-pub(crate) use errors::classify;
+pub(crate) use errors::error_of;
 pub(crate) use lists::{decode_count, decode_models, encode_models};
 pub(crate) use stream::StreamState;
 

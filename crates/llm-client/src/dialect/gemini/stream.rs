@@ -15,8 +15,7 @@ use crate::dialect::ending::{self, UsageSoFar};
 use crate::dialect::events::{cut, mended};
 use crate::dialect::json::{self, Few, Raw};
 use crate::dialect::members::Members;
-use crate::dialect::quirks::Quirks;
-use crate::dialect::{WireTarget, date, failure, whole};
+use crate::dialect::{KeptTarget, WireTarget, date, failure, whole};
 use crate::framing::SseFrame;
 
 /// What a stream may make us remember: it has no end that we could count on.
@@ -26,9 +25,7 @@ const MOST_CALLS: u32 = 4096;
 /// What is remembered between the chunks of one answer.
 #[derive(Debug)]
 pub(crate) struct StreamState {
-    quirks: Quirks,
-    model: String,
-    origin: Option<String>,
+    target: KeptTarget,
     /// The server's name for the answer, once it has begun.
     id: Option<String>,
     started: bool,
@@ -45,9 +42,7 @@ pub(crate) struct StreamState {
 impl StreamState {
     pub(crate) fn new(target: &WireTarget<'_>) -> Self {
         Self {
-            quirks: *target.quirks,
-            model: target.model.to_owned(),
-            origin: target.origin.map(str::to_owned),
+            target: KeptTarget::of(target),
             id: None,
             started: false,
             candidates: Vec::new(),
@@ -57,10 +52,6 @@ impl StreamState {
             repaired: false,
             done: false,
         }
-    }
-
-    fn target(&self) -> WireTarget<'_> {
-        WireTarget { model: &self.model, quirks: &self.quirks, origin: self.origin.as_deref() }
     }
 
     /// Whether what follows means nothing. Only the end of the body tells that of a stream.
@@ -160,7 +151,7 @@ impl StreamState {
         let from = out.len();
         let result = self.answer(answer, json, out);
         self.content |= out.iter().skip(from).any(StreamEvent::is_content);
-        if failed { Err(errors::error_of(json, StatusCode::OK, &self.target())) } else { result }
+        if failed { Err(errors::error_of(json, StatusCode::OK, &self.target.lend())) } else { result }
     }
 
     fn answer(
@@ -236,8 +227,8 @@ impl StreamState {
         }
         let shared = Shared {
             answer: self.id.as_deref().unwrap_or_default(),
-            model: &self.model,
-            origin: self.origin.as_deref(),
+            model: &self.target.model,
+            origin: self.target.origin(),
         };
         let Some(state) = self.candidates.get_mut(at) else { return Ok(()) };
         state.take(candidate, shared, out);

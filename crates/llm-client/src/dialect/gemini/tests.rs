@@ -1,12 +1,11 @@
 //! Our own imitations of what servers send, and recorded answers, each through every way of reading it.
 
 use insta::assert_snapshot;
-use llm_types::{ChatRequest, FinishReason, StreamEvent};
-use proptest::prelude::*;
+use llm_types::{ChatRequest, ChatResponse, FinishReason, StreamEvent};
 
 use super::*;
 use crate::dialect::tests::recorded::{Recorded, recorded_in};
-use crate::dialect::tests::{collect, shape, stream_by};
+use crate::dialect::tests::{collect, cut_everywhere, shape, stream_by};
 use crate::dialect::{Dialect, Hints, WireTarget, events_of};
 
 pub(in crate::dialect) const TARGET: WireTarget<'static> =
@@ -41,6 +40,14 @@ fn body(name: &str) -> &'static [u8] {
     ALL.iter().find(|(known, _)| *known == name).expect("a fixture").1.as_bytes()
 }
 
+/// The answer in a whole body.
+pub(in crate::dialect::gemini) fn decode(
+    body: &[u8],
+    target: &WireTarget<'_>,
+) -> Result<ChatResponse, Error> {
+    Dialect::Gemini.decode_chat(body, target)
+}
+
 /// The events of a streamed body in pieces, and the error it ends in. `json` is what its head says.
 fn stream<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
@@ -50,51 +57,12 @@ fn stream<'a>(
     stream_by(Dialect::Gemini, json, pieces, target)
 }
 
-/// Everything a stream gives, to compare two ways of cutting it.
-fn outcome<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, json: bool) -> String {
-    let (events, result) = stream(pieces, json, &TARGET);
-    format!("{events:?} {result:?}")
-}
-
 /// What a body says, whichever way it is read.
 fn read(name: &str) -> String {
     let (events, result) = stream([body(name)], name.ends_with(".json"), &TARGET);
     let end = result
         .map_or_else(|error| format!("{:?} {:?} {error}\n", error.kind(), error.code()), |()| String::new());
     shape(&collect(events)) + &end
-}
-
-#[test]
-fn streams_give_the_same_events_at_every_cut() {
-    for (name, text) in ALL {
-        let (body, json) = (text.as_bytes(), name.ends_with(".json"));
-        // A list is read under either head.
-        for json in [json, true] {
-            let whole = outcome([body], json);
-            assert_eq!(outcome(body.chunks(1), json), whole, "{name} byte by byte");
-            for cut in 0..=body.len() {
-                let (start, end) = body.split_at(cut);
-                assert_eq!(outcome([start, end], json), whole, "{name} cut at {cut}");
-            }
-        }
-    }
-}
-
-#[test]
-fn a_stream_cut_short_is_never_taken_for_a_whole_answer() {
-    let streams = ALL.iter().filter(|(name, _)| {
-        (name.ends_with(".sse") || name.ends_with("-list.json")) && !name.starts_with("error")
-    });
-    for (name, text) in streams {
-        let reason = text.find("finishReason").unwrap();
-        for cut in 0..reason {
-            let (events, result) = stream([&text.as_bytes()[..cut]], name.ends_with(".json"), &TARGET);
-            let kind = result.expect_err(name).kind();
-            let seen = events.iter().any(StreamEvent::is_content);
-            let expected = if seen { ErrorKind::Truncated } else { ErrorKind::Connection };
-            assert_eq!(kind, expected, "{name} cut at {cut}");
-        }
-    }
 }
 
 #[test]
@@ -244,84 +212,6 @@ fn its_vendors_hosts_are_known() {
     }
 }
 
-/// Reads bytes in every way there is.
-fn read_all_ways(bytes: &[u8]) {
-    for json in [false, true] {
-        let _ = stream([bytes], json, &TARGET);
-        let _ = stream(bytes.chunks(7), json, &TARGET);
-    }
-    let _ = decode(bytes, &TARGET);
-    let _ = decode_models(bytes, &TARGET);
-    let _ = decode_count(bytes, &TARGET);
-    let _ = decode_embeddings(bytes, 1, &TARGET);
-    for status in [200, 400, 404, 429, 503] {
-        let status = http::StatusCode::from_u16(status).unwrap();
-        let error = classify(status, &HeaderMap::new(), bytes, &TARGET, Hints::default());
-        assert!(error.message().len() <= 512);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        read_all_ways(&bytes);
-    }
-
-    #[test]
-    fn mutated_bodies_do_not_panic_and_read_the_same_at_any_cut(
-        fixture in 0..ALL.len(),
-        changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), 0..3_u8), 1..6),
-        cuts in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
-    ) {
-        let mut bytes = ALL[fixture].1.as_bytes().to_vec();
-        for (at, byte, how) in changes {
-            let at = at.index(bytes.len());
-            match how {
-                0 => bytes[at] = byte,
-                1 => bytes.truncate(at.max(1)),
-                _ => bytes.insert(at, byte),
-            }
-        }
-        read_all_ways(&bytes);
-        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-        cuts.sort_unstable();
-        let mut pieces = Vec::new();
-        let mut from = 0;
-        for cut in cuts.into_iter().chain([bytes.len()]) {
-            pieces.push(&bytes[from..cut]);
-            from = cut;
-        }
-        for json in [false, true] {
-            // Line ends inside of bare JSON are white space, so that only positions in messages can differ.
-            let place = |text: String| text.split("(line").next().unwrap_or_default().to_owned();
-            prop_assert_eq!(place(outcome(pieces.clone(), json)), place(outcome([bytes.as_slice()], json)));
-        }
-    }
-}
-
-#[test]
-fn depth_and_size_do_not_crash() {
-    for open in ["[", "{\"a\":", "{\"candidates\":[", "{\"error\":", "{\"candidates\":[{\"content\":{\"x\":["]
-    {
-        let bomb = open.repeat(20_000);
-        read_all_ways(bomb.as_bytes());
-        read_all_ways(format!("data: {bomb}\n\n").as_bytes());
-        decode(bomb.as_bytes(), &TARGET).unwrap_err();
-    }
-    // A line of 16 MiB is read where the limit allows it, and an error where it does not.
-    let long = "x".repeat(16 << 20);
-    let chunk = format!(
-        r#"{{"candidates":[{{"content":{{"parts":[{{"text":"{long}"}}]}},"finishReason":"STOP"}}]}}"#
-    );
-    assert_eq!(decode(chunk.as_bytes(), &TARGET).unwrap().text().len(), 16 << 20);
-    for (json, bytes) in [(false, format!("data: {chunk}\n\n")), (true, format!("[{chunk}]"))] {
-        let error = stream(bytes.as_bytes().chunks(1 << 16), json, &TARGET).1.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::TooLarge);
-    }
-}
-
 fn recorded() -> Vec<Recorded> {
     recorded_in("gemini/")
 }
@@ -329,14 +219,8 @@ fn recorded() -> Vec<Recorded> {
 #[test]
 fn recorded_streams_give_the_same_events_at_every_cut() {
     for Recorded { name, body, .. } in recorded().into_iter().filter(|row| row.streamed) {
-        let json = name.ends_with(".json");
-        let whole = outcome([body.as_slice()], json);
-        assert_eq!(outcome(body.chunks(1), json), whole, "{name} byte by byte");
-        let stride = if body.len() < 2500 { 1 } else { (body.len() / 200).max(1) };
-        for cut in (0..=body.len()).step_by(stride) {
-            let (start, end) = body.split_at(cut);
-            assert_eq!(outcome([start, end], json), whole, "{name} cut at {cut}");
-        }
+        let most = if body.len() < 2500 { usize::MAX } else { 200 };
+        cut_everywhere(Dialect::Gemini, name.ends_with(".json"), &TARGET, &name, &body, most);
     }
 }
 
@@ -439,7 +323,7 @@ fn recorded_answers_say_what_they_say() {
 fn recorded_errors_have_their_kinds() {
     for Recorded { name, body, status, .. } in recorded().into_iter().filter(|row| row.status != 200) {
         let status = http::StatusCode::from_u16(status).unwrap();
-        let error = classify(status, &HeaderMap::new(), &body, &TARGET, Hints::default());
+        let error = Dialect::Gemini.classify(status, &HeaderMap::new(), &body, &TARGET, Hints::default());
         let (kind, wait) = match name.as_str() {
             "error-400-bad-key.json" => (ErrorKind::Authentication, None),
             "error-429-retry-info-made-by-hand.json" => (ErrorKind::RateLimited, Some(34_400)),

@@ -11,12 +11,11 @@ use self::choice::{ChoiceState, Shared};
 use super::usage;
 use super::wire::{Answer, Choice};
 use crate::dialect::ending::{self, UsageSoFar};
-use crate::dialect::events::{cut, mended};
+use crate::dialect::events::{cut, data_of, mended};
 use crate::dialect::ids::short_id;
 use crate::dialect::json::{self, Raw, Text};
 use crate::dialect::members::Members;
-use crate::dialect::quirks::Quirks;
-use crate::dialect::{WireTarget, error_body};
+use crate::dialect::{KeptTarget, WireTarget, error_body};
 use crate::framing::SseFrame;
 
 /// What a stream may make us remember: it has no end that we could count on.
@@ -28,9 +27,7 @@ const MOST_WAITING: usize = 64;
 /// What is remembered between the chunks of one answer.
 #[derive(Debug)]
 pub(crate) struct StreamState {
-    quirks: Quirks,
-    model: String,
-    origin: Option<String>,
+    target: KeptTarget,
     head: Head,
     choices: Vec<ChoiceState>,
     members: Members,
@@ -56,9 +53,7 @@ struct Head {
 impl StreamState {
     pub(crate) fn new(target: &WireTarget<'_>) -> Self {
         Self {
-            quirks: *target.quirks,
-            model: target.model.to_owned(),
-            origin: target.origin.map(str::to_owned),
+            target: KeptTarget::of(target),
             head: Head::default(),
             choices: Vec::new(),
             members: Members::default(),
@@ -69,10 +64,6 @@ impl StreamState {
         }
     }
 
-    fn target(&self) -> WireTarget<'_> {
-        WireTarget { model: &self.model, quirks: &self.quirks, origin: self.origin.as_deref() }
-    }
-
     /// Whether the end marker came: what follows it means nothing.
     pub(crate) fn is_done(&self) -> bool {
         self.done
@@ -80,14 +71,7 @@ impl StreamState {
 
     /// Takes one frame.
     pub(crate) fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
-        let data = frame.data.trim();
-        if self.done || data.is_empty() {
-            return Ok(());
-        }
-        if data.starts_with("[DONE]") {
-            self.done = true;
-            return Ok(());
-        }
+        let Some(data) = data_of(&frame, &mut self.done) else { return Ok(()) };
         let mut scratch = String::new();
         let mut answer = Answer::default();
         let repaired = match json::parse_into(&mut answer, data, &mut scratch) {
@@ -125,7 +109,7 @@ impl StreamState {
         }
         self.start(out);
         for choice in std::mem::take(&mut self.choices) {
-            choice.close(&self.head, self.origin.as_deref(), out);
+            choice.close(&self.head, self.target.origin(), out);
         }
         let sent = |json: &str| RawValue::from_string(json.to_owned()).ok();
         self.usage.finish("usage", sent, out);
@@ -205,14 +189,14 @@ impl StreamState {
         let index = choice.index.count().and_then(|n| u32::try_from(n).ok());
         let index = index.unwrap_or_else(|| u32::try_from(place).unwrap_or(u32::MAX));
         let at = self.choices.iter().position(|known| known.index == index).unwrap_or_else(|| {
-            self.choices.push(ChoiceState::new(index, &self.quirks));
+            self.choices.push(ChoiceState::new(index, &self.target.quirks));
             self.choices.len() - 1
         });
         if at >= MOST_CHOICES {
             return Err(ending::too_many(&format!("{MOST_CHOICES} choices")));
         }
-        let replay = self.quirks.replay_members;
-        let shared = Shared { head: &self.head, origin: self.origin.as_deref(), replay, whole };
+        let replay = self.target.quirks.replay_members;
+        let shared = Shared { head: &self.head, origin: self.target.origin(), replay, whole };
         let Some(state) = self.choices.get_mut(at) else { return Ok(()) };
         state.take(choice, shared, out);
         if state.calls() > MOST_CALLS {
@@ -256,7 +240,7 @@ impl StreamState {
     /// Keeps the last usage that says something, and gives it on when it has changed.
     fn take_usage(&mut self, raw: &RawValue, out: &mut Vec<StreamEvent>) {
         let source = if self.is_complete() { UsageSource::Reported } else { UsageSource::Partial };
-        let Some(reported) = usage::read(Raw::of(raw), self.quirks.usage, source) else { return };
+        let Some(reported) = usage::read(Raw::of(raw), self.target.quirks.usage, source) else { return };
         if let Some(event) = self.usage.take(&reported, raw.get()) {
             self.aside(event, out);
         }
@@ -264,7 +248,7 @@ impl StreamState {
 
     /// The error that the server put into the stream.
     fn failure(&self, json: &str) -> Error {
-        error_body::failure(json, &self.target())
+        error_body::failure(json, &self.target.lend())
     }
 
     /// Every choice that was begun has said why it stopped.

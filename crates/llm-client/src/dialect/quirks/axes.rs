@@ -342,6 +342,12 @@ pub enum Paths {
         /// The version.
         api_version: &'static str,
     },
+    /// `models/MODEL:rawPredict`, or `:streamRawPredict`: the model stands in the path and not in the body, and the format's
+    /// version in the body and not in the head.
+    RawPredict {
+        /// The version, unless the user says another.
+        version: &'static str,
+    },
 }
 
 /// An error that only its exact words tell. All that is given must fit.
@@ -364,5 +370,18 @@ impl ErrorPattern {
     #[must_use]
     pub const fn new(kind: ErrorKind) -> Self {
         Self { status: None, code: None, text: None, kind, retry: None }
+    }
+
+    /// A prompt that is too long, under a 400 that only these words tell from any other.
+    #[must_use]
+    pub const fn too_long(text: &'static str) -> Self {
+        Self { status: Some(400), text: Some(text), ..Self::new(ErrorKind::ContextLength) }
+    }
+
+    /// A 500 for what the server was not started for: it stays one, however often it is asked.
+    #[must_use]
+    pub const fn cannot(text: &'static str) -> Self {
+        let kind = ErrorKind::InvalidRequest;
+        Self { status: Some(500), text: Some(text), retry: Some(false), ..Self::new(kind) }
     }
 }

@@ -213,20 +213,6 @@ fn an_answer_goes_to_another_format_without_what_that_refuses() {
 }
 
 #[test]
-fn a_stream_cut_short_is_never_taken_for_a_whole_answer() {
-    for (name, text) in ALL.iter().filter(|(name, _)| name.ends_with(".sse") && !name.starts_with("over")) {
-        let reason = text.find("\"stop_reason\":\"").unwrap();
-        for cut in 0..reason {
-            let (events, result) = stream_in(DIALECT, [&text.as_bytes()[..cut]], &TARGET);
-            let kind = result.expect_err(name).kind();
-            let seen = events.iter().any(StreamEvent::is_content);
-            let expected = if seen { ErrorKind::Truncated } else { ErrorKind::Connection };
-            assert_eq!(kind, expected, "{name} cut at {cut}");
-        }
-    }
-}
-
-#[test]
 fn whole_bodies_streams_and_events_are_one_another() {
     for (name, text) in ALL {
         let bytes = text.as_bytes();

@@ -511,6 +511,68 @@ fn every_type_of_error_has_its_kind_alone_and_in_a_stream() {
     assert_eq!((error.kind(), error.request_id()), (ErrorKind::Authentication, None));
 }
 
+/// §10: where the model stands in the path and the version in the body.
+#[test]
+fn a_cloud_takes_the_version_in_the_body_and_the_model_in_the_path() {
+    let quirks = Quirks { paths: Paths::RawPredict { version: "cloud-2023-10-16" }, ..Quirks::ANTHROPIC };
+    let target = WireTarget { model: "sea-4@20250929", quirks: &quirks, origin: None };
+    let sent = |json: &str, stream: Option<bool>| {
+        let asked = request(json);
+        let sent = match stream {
+            Some(stream) => DIALECT.encode_chat(&asked, &target, stream).unwrap(),
+            None => DIALECT.encode_count(&asked, &target).unwrap(),
+        };
+        assert!(!sent.headers.contains_key("anthropic-version"));
+        let beta = sent.headers.get("anthropic-beta").map(|value| value.to_str().unwrap().to_owned());
+        (sent.path, String::from_utf8(sent.body.to_vec()).unwrap(), beta)
+    };
+    let messages = r#""messages":[{"role":"user","content":"hi"}]"#;
+    let body =
+        |rest: &str| format!(r#"{{"anthropic_version":"cloud-2023-10-16","max_tokens":9,{messages}{rest}}}"#);
+    for (json, stream, path, body, beta) in [
+        (r#"{"max_tokens":9}"#, Some(false), "/models/sea-4@20250929:rawPredict", body(""), None),
+        (
+            r#"{"max_tokens":9}"#,
+            Some(true),
+            "/models/sea-4@20250929:streamRawPredict",
+            body(r#","stream":true"#),
+            None,
+        ),
+        (
+            r#"{"max_tokens":9,"anthropic_beta":"b-1","temperature":0.5}"#,
+            Some(false),
+            "/models/sea-4@20250929:rawPredict",
+            body(r#","temperature":0.5"#),
+            Some("b-1"),
+        ),
+        (
+            "{}",
+            None,
+            "/models/count-tokens:rawPredict",
+            format!(r#"{{"anthropic_version":"cloud-2023-10-16","model":"sea-4@20250929",{messages}}}"#),
+            None,
+        ),
+        // The user's version goes before the usual one, and what it no longer takes is left out.
+        (
+            r#"{"max_tokens":9,"anthropic_version":"2026-10-21","temperature":0.5}"#,
+            Some(false),
+            "/models/sea-4@20250929:rawPredict",
+            body("").replace("cloud-2023-10-16", "2026-10-21"),
+            None,
+        ),
+    ] {
+        assert_eq!(sent(json, stream), (path.to_owned(), body, beta.map(str::to_owned)), "{json}");
+    }
+    for (given, path) in [
+        ("/v1/projects/p/locations/l/publishers/x", "/v1/projects/p/locations/l/publishers/x"),
+        ("/x/", "/x"),
+    ] {
+        assert_eq!(DIALECT.base_path(given, &quirks), path);
+    }
+    let odd = r#"{"anthropic_version":"cloud-2026-10-21","temperature":0.5}"#;
+    assert!(!sent(odd, Some(false)).1.contains("temperature"));
+}
+
 /// §10: other hosts' answers have less.
 #[test]
 fn imitations_leave_out_what_they_like() {

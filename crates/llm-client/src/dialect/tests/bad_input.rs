@@ -191,6 +191,23 @@ fn what_is_cut_is_told_with_what_came() {
 }
 
 #[test]
+fn a_line_of_sixteen_mebibytes_is_read_or_refused_by_the_limit() {
+    let long = "x".repeat(16 << 20);
+    for own in OWN {
+        let whole = own.whole.replace("Hi", &long);
+        assert_eq!(own.dialect.decode_chat(whole.as_bytes(), &own.target).unwrap().text(), long);
+        let stream = own.events(&[own.begin, &own.text.replace("Hi", &long), own.stop]);
+        for (json, body) in [(false, stream), (true, format!("[{whole}]"))] {
+            let pieces = body.as_bytes().chunks(1 << 16);
+            if own.dialect.framing(json, 1).is_some() {
+                let error = stream_by(own.dialect, json, pieces, &own.target).1.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::TooLarge);
+            }
+        }
+    }
+}
+
+#[test]
 fn pages_texts_and_values_of_no_shape_are_typed_errors() {
     for own in OWN {
         for (body, message) in [

@@ -50,9 +50,11 @@ fn read(name: &str, target: &WireTarget<'_>) -> String {
 
 #[test]
 fn streams_give_the_same_events_at_every_cut() {
-    for Spoken { dialect, target, bodies } in SPOKEN {
-        for (name, text) in bodies.iter().filter(|(name, _)| name.ends_with(".sse")) {
-            reads_the_same_at_every_cut(*dialect, target, name, text.as_bytes(), usize::MAX);
+    for Spoken { dialect, target, bodies, .. } in SPOKEN {
+        for (name, text) in *bodies {
+            for json in heads(*dialect).filter(|json| *json || name.ends_with(".sse")) {
+                cut_everywhere(*dialect, json, target, name, text.as_bytes(), usize::MAX);
+            }
         }
     }
 }
@@ -85,15 +87,21 @@ fn streams_of_vendors_give_the_same_events_at_every_cut() {
 
 #[test]
 fn a_stream_cut_short_is_never_taken_for_a_whole_answer() {
-    for (name, text) in ALL.iter().filter(|(name, _)| name.ends_with(".sse") && !name.starts_with("error")) {
-        // Up to the first reason to stop nothing is whole.
-        let reason = text.find("\"finish_reason\":\"").unwrap();
-        for cut in 0..reason {
-            let (events, result) = stream([&text.as_bytes()[..cut]], &TARGET);
-            let kind = result.expect_err(name).kind();
-            let seen = events.iter().any(StreamEvent::is_content);
-            let expected = if seen { ErrorKind::Truncated } else { ErrorKind::Connection };
-            assert_eq!(kind, expected, "{name} cut at {cut}");
+    for Spoken { dialect, target, bodies, reason } in SPOKEN {
+        let streams =
+            bodies.iter().filter(|(name, _)| name.ends_with(".sse") || name.ends_with("-list.json"));
+        for (name, text) in
+            streams.filter(|(name, _)| !name.starts_with("error") && !name.starts_with("over"))
+        {
+            // Up to the first reason to stop nothing is whole.
+            for cut in 0..text.find(reason).unwrap() {
+                let pieces = [&text.as_bytes()[..cut]];
+                let (events, result) = stream_by(*dialect, name.ends_with(".json"), pieces, target);
+                let kind = result.expect_err(name).kind();
+                let seen = events.iter().any(StreamEvent::is_content);
+                let expected = if seen { ErrorKind::Truncated } else { ErrorKind::Connection };
+                assert_eq!(kind, expected, "{name} cut at {cut}");
+            }
         }
     }
 }

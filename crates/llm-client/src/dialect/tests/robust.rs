@@ -9,7 +9,9 @@ fn read_all_ways(bytes: &[u8]) {
     let compatible = WireTarget { quirks: &Quirks::COMPATIBLE, ..TARGET };
     let _ = stream(bytes.chunks(7), &compatible);
     for Spoken { dialect, target, .. } in SPOKEN {
-        let _ = stream_in(*dialect, [bytes], target);
+        for json in heads(*dialect) {
+            let _ = stream_by(*dialect, json, [bytes], target);
+        }
         let _ = dialect.decode_chat(bytes, target);
         let _ = dialect.decode_models(bytes, target);
         let _ = dialect.decode_embeddings(bytes, 1, target);
@@ -77,8 +79,10 @@ proptest! {
         // Line ends inside of bare JSON are white space, so that only positions in messages can differ.
         let place = |text: String| text.split("(line").next().unwrap_or_default().to_owned();
         let Spoken { dialect, target, .. } = &SPOKEN[at];
-        let whole = outcome_in(*dialect, [bytes.as_slice()], target);
-        prop_assert_eq!(place(outcome_in(*dialect, pieces, target)), place(whole));
+        for json in heads(*dialect) {
+            let whole = outcome_by(*dialect, json, [bytes.as_slice()], target);
+            prop_assert_eq!(place(outcome_by(*dialect, json, pieces.clone(), target)), place(whole));
+        }
     }
 
     #[test]
@@ -118,7 +122,14 @@ proptest! {
 
 #[test]
 fn depth_and_size_do_not_crash() {
-    for open in ["[", "{\"a\":", "{\"choices\":[", "{\"error\":", "{\"choices\":[{\"message\":{\"x\":["] {
+    for open in [
+        "[",
+        "{\"a\":",
+        "{\"choices\":[",
+        "{\"error\":",
+        "{\"choices\":[{\"message\":{\"x\":[",
+        "{\"candidates\":[{\"content\":{\"x\":[",
+    ] {
         let bomb = open.repeat(20_000);
         read_all_ways(bomb.as_bytes());
         read_all_ways(format!("data: {bomb}\n\n").as_bytes());

@@ -409,3 +409,127 @@ mod gemini_contents {
         assert_eq!(streamed(Dialect::Gemini, target, &[&body], ""), calls);
     }
 }
+
+/// One declaration for all: what each format makes of it, and of every choice.
+mod declared {
+    use llm_types::{FunctionTool, Tool, ToolChoice};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SCHEMA: &str =
+        r#"{"type":"object","properties":{"n":{"type":"number","maximum":1.50}},"required":["n"]}"#;
+
+    fn asking(change: impl FnOnce(&mut ChatRequest)) -> ChatRequest {
+        let function = FunctionTool {
+            name: "f".into(),
+            description: Some("does".into()),
+            parameters: Some(serde_json::from_str(SCHEMA).unwrap()),
+            ..FunctionTool::default()
+        };
+        let mut request = ChatRequest { tools: vec![Tool::Function(function)], ..ChatRequest::user("hi") };
+        change(&mut request);
+        request
+    }
+
+    /// The members of a body that concern tools, and what could not be said.
+    fn sent(at: usize, request: &ChatRequest) -> (Value, Vec<String>) {
+        let Spoken { dialect, target, .. } = SPOKEN[at];
+        let sent = dialect.encode_chat(request, &target, false).unwrap();
+        let body: Value = serde_json::from_slice(&sent.body).unwrap();
+        assert!(request.tools.is_empty() || sent.body.windows(4).any(|four| four == b"1.50"), "as written");
+        let names = ["tools", "tool_choice", "parallel_tool_calls", "toolConfig"];
+        let members = names.iter().filter_map(|name| Some((name.to_string(), body.get(*name)?.clone())));
+        (members.collect(), sent.warnings.into_iter().map(|warning| warning.about).collect())
+    }
+
+    #[test]
+    fn one_declaration_is_written_for_each() {
+        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        let strict = |strict: Option<bool>| {
+            asking(|request| {
+                let Some(Tool::Function(function)) = request.tools.first_mut() else { panic!("no function") };
+                function.strict = strict;
+            })
+        };
+        let openai = |strict: Value| {
+            let mut function = json!({"name": "f", "description": "does", "parameters": schema});
+            if !strict.is_null() {
+                function["strict"] = strict;
+            }
+            json!({"tools": [{"type": "function", "function": function}]})
+        };
+        assert_eq!(sent(0, &strict(None)), (openai(Value::Null), vec![]));
+        assert_eq!(sent(0, &strict(Some(true))), (openai(true.into()), vec![]));
+        let plain = json!({"tools": [{"name": "f", "description": "does", "input_schema": schema}]});
+        assert_eq!(sent(1, &strict(None)), (plain.clone(), vec![]));
+        let mut exact = plain;
+        exact["tools"][0]["strict"] = true.into();
+        assert_eq!(sent(1, &strict(Some(true))), (exact, vec![]));
+        let declaration = json!({"name": "f", "description": "does", "parametersJsonSchema": schema});
+        let plain = json!({"tools": [{"functionDeclarations": [declaration]}]});
+        assert_eq!(sent(2, &strict(None)), (plain.clone(), vec![]));
+        // Strictness is a mode of calling here.
+        let mut exact = plain;
+        exact["toolConfig"] = json!({"functionCallingConfig": {"mode": "VALIDATED"}});
+        assert_eq!(sent(2, &strict(Some(true))), (exact, vec![]));
+    }
+
+    #[test]
+    fn every_choice_has_a_word_in_each() {
+        for (choice, [openai, anthropic, gemini]) in [
+            (ToolChoice::Auto, [json!("auto"), json!({"type": "auto"}), json!({"mode": "AUTO"})]),
+            (ToolChoice::None, [json!("none"), json!({"type": "none"}), json!({"mode": "NONE"})]),
+            (ToolChoice::Required, [json!("required"), json!({"type": "any"}), json!({"mode": "ANY"})]),
+            (
+                ToolChoice::Function("f".into()),
+                [
+                    json!({"type": "function", "function": {"name": "f"}}),
+                    json!({"type": "tool", "name": "f"}),
+                    json!({"mode": "ANY", "allowedFunctionNames": ["f"]}),
+                ],
+            ),
+        ] {
+            let request = asking(|request| request.tool_choice = Some(choice.clone()));
+            for (at, expected) in [openai, anthropic].into_iter().enumerate() {
+                let (members, warnings) = sent(at, &request);
+                assert_eq!((&members["tool_choice"], warnings), (&expected, vec![]));
+            }
+            let (members, warnings) = sent(2, &request);
+            assert_eq!((&members["toolConfig"]["functionCallingConfig"], warnings), (&gemini, vec![]));
+            // Without tools a choice is refused by servers, and means nothing.
+            let bare = ChatRequest { tool_choice: Some(choice.clone()), ..ChatRequest::user("hi") };
+            let forced = !matches!(choice, ToolChoice::Auto | ToolChoice::None);
+            for at in 0..SPOKEN.len() {
+                let (members, warnings) = sent(at, &bare);
+                let told = warnings.iter().any(|about| about == "tool_choice");
+                assert_eq!((members, told), (json!({}), forced), "{at} {choice:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_call_at_a_time_can_be_asked_for() {
+        for parallel in [true, false] {
+            let request = asking(|request| request.parallel_tool_calls = Some(parallel));
+            assert_eq!(sent(0, &request).0["parallel_tool_calls"], parallel);
+            let choice = &sent(1, &request).0["tool_choice"];
+            let expected = json!({"type": "auto", "disable_parallel_tool_use": true});
+            assert_eq!(choice, if parallel { &Value::Null } else { &expected });
+            // There is no word for it here.
+            assert_eq!(sent(2, &request).1.contains(&"parallel_tool_calls".to_owned()), !parallel);
+            // Without tools it is refused, and means nothing.
+            let bare = ChatRequest { parallel_tool_calls: Some(parallel), ..ChatRequest::user("hi") };
+            for at in 0..SPOKEN.len() {
+                assert_eq!(sent(at, &bare).0, json!({}), "{at}");
+            }
+        }
+        // Beside a choice it is a member of it.
+        let request = asking(|request| {
+            (request.parallel_tool_calls, request.tool_choice) =
+                (Some(false), Some(ToolChoice::Function("f".into())));
+        });
+        let expected = json!({"type": "tool", "name": "f", "disable_parallel_tool_use": true});
+        assert_eq!(sent(1, &request).0["tool_choice"], expected);
+    }
+}

@@ -67,6 +67,9 @@ impl Builder<'_> {
         if let Some(dialect) = told.or_else(|| by_host().filter(|_| !known)) {
             provider = provider.with_dialect(dialect);
         }
+        if let Some(tags) = entry.think_tags {
+            provider = provider.with_think_tags(tags);
+        }
         // The vendor's own variables are for the built-in provider, never for an address that somebody wrote down.
         let own = address.as_ref().is_none_or(|address| row.owns(address));
         let from_env = match (spot.url, own) {

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use http::HeaderMap;
-use llm_client::dialect::Dialect;
+use llm_client::dialect::{Dialect, ThinkTags};
 use llm_types::{Error, Extra, Price};
 
 use super::groups::{self, Balance};
 use super::rules;
 use super::values::{
     Located, Setting, base_url, count, dialect, extra, guarded, headers, merge_settings, named, settings_of,
-    with_settings,
+    think_tags, with_settings,
 };
 use crate::config::keys::{self, KeyEntry};
 use crate::config::reader::{Entry, Place, Section};
@@ -22,6 +22,7 @@ pub(in crate::config) struct ProviderEntry {
     pub(in crate::config) place: Place,
     pub(in crate::config) base_url: Option<Located<String>>,
     pub(in crate::config) dialect: Option<Located<Dialect>>,
+    pub(in crate::config) think_tags: Option<ThinkTags>,
     pub(in crate::config) keys: Option<Vec<KeyEntry>>,
     /// Whether a key that stands here goes before the vendor's variable: so it is in older clients' files.
     pub(in crate::config) stored_first: bool,
@@ -43,6 +44,7 @@ pub(in crate::config) struct ModelEntry {
     pub(in crate::config) model: Option<String>,
     pub(in crate::config) base_url: Option<Located<String>>,
     pub(in crate::config) dialect: Option<Located<Dialect>>,
+    pub(in crate::config) think_tags: Option<ThinkTags>,
     pub(in crate::config) keys: Option<Vec<KeyEntry>>,
     pub(in crate::config) settings: Vec<Setting>,
     pub(in crate::config) extra: Extra,
@@ -78,6 +80,7 @@ const PROVIDER: &[&str] = &[
     "fallback",
     "pool",
     "dialect",
+    "think_tags",
     "api_key",
     "api_keys",
     "headers",
@@ -96,6 +99,7 @@ const MODEL: &[&str] = &[
     "fallback",
     "pool",
     "dialect",
+    "think_tags",
     "api_key",
     "api_keys",
     "headers",
@@ -109,6 +113,7 @@ pub(super) fn read(name: String, mut section: Section, home: Option<&Path>) -> R
         place: section.place().clone(),
         base_url: section.take("base_url").map(|entry| base_url(&entry)).transpose()?,
         dialect: section.take("dialect").map(|entry| dialect(&entry)).transpose()?,
+        think_tags: section.take("think_tags").map(|entry| think_tags(&entry)).transpose()?,
         keys: keys::take(&mut section, home)?,
         stored_first: false,
         settings: settings_of(&mut section, home)?,
@@ -141,6 +146,7 @@ fn model(mut section: Section, home: Option<&Path>) -> Result<ModelEntry, Error>
         model: section.take("model").map(|entry| named(&entry)).transpose()?.map(|wire| wire.value),
         base_url: section.take("base_url").map(|entry| base_url(&entry)).transpose()?,
         dialect: section.take("dialect").map(|entry| dialect(&entry)).transpose()?,
+        think_tags: section.take("think_tags").map(|entry| think_tags(&entry)).transpose()?,
         keys: keys::take(&mut section, home)?,
         settings: settings_of(&mut section, home)?,
         extra: extra(&mut section)?,
@@ -214,6 +220,7 @@ impl ProviderEntry {
             place,
             base_url: None,
             dialect: None,
+            think_tags: None,
             keys: None,
             stored_first: true,
             settings: Vec::new(),
@@ -256,6 +263,7 @@ impl ProviderEntry {
             self.keys = upper.keys;
         }
         self.dialect = upper.dialect.or(self.dialect.take());
+        self.think_tags = upper.think_tags.or(self.think_tags);
         self.limit = upper.limit.or(self.limit.take());
         self.headers.extend(upper.headers);
         merge_settings(&mut self.settings, upper.settings);
@@ -284,6 +292,7 @@ impl ModelEntry {
             model: None,
             base_url: None,
             dialect: None,
+            think_tags: None,
             keys: None,
             settings: Vec::new(),
             extra: Extra::new(),
@@ -314,6 +323,7 @@ impl ModelEntry {
         }
         self.model = upper.model.or(self.model.take());
         self.dialect = upper.dialect.or(self.dialect.take());
+        self.think_tags = upper.think_tags.or(self.think_tags);
         self.price = upper.price.or(self.price.take());
         self.limit = upper.limit.or(self.limit.take());
         self.headers.extend(upper.headers);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use llm_client::dialect::Dialect;
+use llm_client::dialect::{Dialect, ThinkTags};
 use llm_client::settings::{self, Settings};
 use llm_client::transport::Endpoint;
 use llm_types::{Error, Extra};
@@ -80,6 +80,16 @@ pub(super) fn base_url(entry: &Entry) -> Result<Located<String>, Error> {
 
 pub(super) fn dialect(entry: &Entry) -> Result<Located<Dialect>, Error> {
     word(entry, "a dialect of this version", Dialect::ALL, Dialect::as_str)
+}
+
+/// Where content holds thoughts between tags.
+pub(super) fn think_tags(entry: &Entry) -> Result<ThinkTags, Error> {
+    let words = entry.filled_text()?;
+    ThinkTags::parse(words).ok_or_else(|| {
+        entry.error(format_args!(
+            "`{words}` is none of off, leading and starts_open, or the open tag behind it is not known"
+        ))
+    })
 }
 
 /// A whole number from a least one up.

@@ -211,7 +211,7 @@ fn prompts(carry: &mut Carry<'_>, section: &mut Section) {
         }
     }
     for entry in section.take_where(|key| key.starts_with("reasoning")) {
-        carry.lost(&entry, "ask for reasoning with --reasoning; it has no effect here");
+        carry.lost(&entry, "ask for it with --thinking; it has no effect here");
     }
 }
 

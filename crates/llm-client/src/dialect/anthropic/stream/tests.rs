@@ -1,6 +1,7 @@
 //! Single events, and streams as they should not be.
 
 use super::*;
+use crate::dialect::Quirks;
 use crate::framing::SseDecoder;
 
 const TARGET: WireTarget<'static> = WireTarget { model: "m", quirks: &Quirks::ANTHROPIC, origin: Some("us") };

@@ -3,7 +3,9 @@
 use llm_types::{ChatResponse, FinishReason, Part};
 
 use super::*;
-use crate::dialect::gemini::{decode, encode};
+use crate::dialect::Quirks;
+use crate::dialect::gemini::encode;
+use crate::dialect::gemini::tests::decode;
 use crate::dialect::tests::collect;
 
 const TARGET: WireTarget<'static> =

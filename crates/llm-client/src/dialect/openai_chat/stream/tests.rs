@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 use llm_types::{ChatResponse, Collector};
 
 use super::*;
+use crate::dialect::Quirks;
 use crate::dialect::quirks::{Replay, ReplayField, ReplayWhen, TagPair, ThinkTags};
 use crate::framing::SseDecoder;
 

@@ -1,4 +1,4 @@
-//! `--dry-run` and `--curl`: the request as it would be sent, and nothing sent.
+//! `--dry-run` and `--curl`: requests as they would be sent, and nothing sent.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,6 @@ use llm_types::{ChatRequest, Error, ErrorKind, Warning};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::args::Ask;
-use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::term::Term;
@@ -16,17 +14,22 @@ use crate::term::Term;
 /// The variable of a key that nobody named.
 const SOME_KEY: &str = "API_KEY";
 
-/// The object of `--json`. Its names are a promise.
-#[derive(Serialize)]
-struct Report<'a> {
-    v: u8,
-    model: &'a str,
-    requests: Vec<Request<'a>>,
-    error: Option<Failure>,
+/// How requests are printed.
+pub(crate) enum Form {
+    /// Request line, headers, body.
+    AsSent,
+    /// A command for a shell.
+    Curl {
+        /// The variable that holds the key.
+        key_variable: Option<String>,
+        /// Whether the answer is a stream.
+        streamed: bool,
+    },
 }
 
+/// One request of `--json`. Its names are a promise.
 #[derive(Serialize)]
-struct Request<'a> {
+pub(crate) struct Request<'a> {
     client: &'a str,
     method: &'a str,
     url: &'a str,
@@ -43,33 +46,26 @@ enum Body<'a> {
     Text(String),
 }
 
-/// Prints what would be sent.
+/// The requests of a call: one of each endpoint that may be asked.
 ///
 /// # Errors
 /// The request cannot be written in the server's format.
-pub(super) fn run(
-    args: &Ask,
-    request: &ChatRequest,
+pub(crate) fn previews(
     session: &Session,
-    term: &Term,
-) -> Result<Exit, Failure> {
+    request: &ChatRequest,
+    streamed: bool,
+) -> Result<Vec<Preview>, Failure> {
     let id = session.client.id();
     let untold = || Error::new(ErrorKind::Config, format!("{id} does not tell what it would send"));
-    let previewer = session.client.previewer().ok_or_else(untold);
-    let previews = previewer.and_then(|told| told.preview(request, !args.no_stream, &Call::default()));
-    let (previews, error) = match previews {
-        Ok(previews) => (previews, None),
-        Err(error) => (Vec::new(), Some(Failure::from(error))),
-    };
-    if args.json {
-        let requests = previews.iter().map(as_json).collect();
-        term.json(&Report { v: 1, model: id, requests, error: error.clone() })?;
-    }
-    match error {
-        Some(failure) => return Err(failure),
-        None if args.json => return Ok(Exit::Ok),
-        None => {}
-    }
+    let previewer = session.client.previewer().ok_or_else(untold)?;
+    previewer.preview(request, streamed, &Call::default()).map_err(Failure::from)
+}
+
+/// Prints requests, and what could not be said in them.
+///
+/// # Errors
+/// Those of the standard output.
+pub(crate) fn show(previews: &[Preview], form: &Form, term: &Term) -> Result<(), Failure> {
     let several = previews.len() > 1;
     if several {
         term.note(&format!("one of these {} goes out first, and others where it fails", previews.len()));
@@ -80,19 +76,21 @@ pub(super) fn run(
             let gap = if at == 0 { "" } else { "\n" };
             text.push_str(&format!("{gap}# {} of {}: {}\n", at + 1, previews.len(), preview.client));
         }
-        text.push_str(&match args.curl {
-            true => curl(preview, session.key_variable.as_deref().unwrap_or(SOME_KEY), !args.no_stream),
-            false => as_sent(preview),
+        text.push_str(&match form {
+            Form::AsSent => as_sent(preview),
+            Form::Curl { key_variable, streamed } => {
+                curl(preview, key_variable.as_deref().unwrap_or(SOME_KEY), *streamed)
+            }
         });
         for Warning { about, message } in &preview.warnings {
             term.warn(&format!("{about}: {message}"));
         }
     }
-    term.data(&text)?;
-    Ok(Exit::Ok)
+    term.data(&text)
 }
 
-fn as_json(preview: &Preview) -> Request<'_> {
+/// A request for `--json`.
+pub(crate) fn as_json(preview: &Preview) -> Request<'_> {
     let mut headers = BTreeMap::new();
     for (name, value) in &preview.headers {
         let all: &mut String = headers.entry(name.as_str()).or_default();
