@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command as Process;
 
-use crate::{Command, Outcome, args::Args, run};
+use crate::{Command, Outcome, args::Args, process, run};
 
 pub(crate) const COMMAND: Command = Command {
     name: "matrix",
@@ -41,6 +41,7 @@ fn run(mut args: Args) -> Outcome {
 fn check() -> Outcome {
     let (path, page, fresh) = page()?;
     if page == fresh {
+        println!("{} says what the catalogue says", path.display());
         Ok(())
     } else {
         Err(format!("{} is stale; `cargo xtask matrix --write` mends it", path.display()))
@@ -49,9 +50,7 @@ fn check() -> Outcome {
 
 /// The program that knows the catalogue: this one stays free of it.
 fn tables() -> Outcome<Process> {
-    run::echo(run::cargo().arg("build").args(run::WHOLE).args(["--bin", "llm-matrix"]))?;
-    let name = format!("llm-matrix{}", std::env::consts::EXE_SUFFIX);
-    Ok(Process::new(run::target_dir().join("debug").join(name)))
+    Ok(Process::new(process::built("llm-matrix")?))
 }
 
 /// The page, as it is and as it must be.

@@ -213,6 +213,19 @@ mod tests {
         assert_eq!(indented("]}"), "\n]\n}");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_json_says_the_same_laid_out(keys in proptest::collection::vec(".{0,12}", 0..6), text in ".*", number: i64) {
+            let inner = serde_json::json!({ "text": text, "list": keys, "number": number });
+            let mut object: serde_json::Map<_, _> = keys.into_iter().map(|key| (key, inner.clone())).collect();
+            object.insert("empty".to_owned(), serde_json::json!([[], {}, [{}]]));
+            let json = serde_json::Value::Object(object);
+            let text = indented(&json.to_string());
+            proptest::prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&text).unwrap(), &json);
+            proptest::prop_assert_eq!(&indented(&text), &text);
+        }
+    }
+
     #[test]
     fn a_shell_reads_one_word_whatever_stands_in_it() {
         assert_eq!(quoted("it's $HOME `x`"), r"'it'\''s $HOME `x`'");

@@ -17,7 +17,7 @@ const COMMANDS_ELSEWHERE: &[&str] = &[
     "history",
     "logs",
     "man",
-    "price",
+    "prices",
     "pricing",
     "providers",
     "run",

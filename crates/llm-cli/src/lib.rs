@@ -101,6 +101,7 @@ fn dispatch(command: Command, term: &Arc<Term>) -> Result<Exit, Failure> {
         Command::Models(models) => commands::models::run(&models, term),
         Command::Count(count) => commands::count::run(&count, term),
         Command::List(list) => commands::list::run(&list, term),
+        Command::Price(price) => commands::price::run(&price, term),
         Command::Test(test) => commands::test::run(&test, term),
         Command::Mock(mock) => commands::mock::run(&mock, term),
         Command::Config(config) => match config.action {

@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use llm_client::{ModelClient, Settings};
 use llm_manager::config::{Choice, Loaded, Sources, load, user_config};
 use llm_mock::{MockConfig, MockServer};
-use llm_types::{Error, ErrorKind, Price};
+use llm_types::{Error, ErrorKind, Prices};
 
 use crate::args::Model;
 use crate::exit::Exit;
@@ -26,7 +26,7 @@ pub(crate) struct Session {
     /// The settings it was made with.
     pub(crate) settings: Settings,
     /// What the model's tokens cost, where the configuration says so.
-    pub(crate) price: Option<Price>,
+    pub(crate) price: Option<Prices>,
     /// The variable that holds the key, or that would.
     pub(crate) key_variable: Option<String>,
 }
@@ -53,7 +53,8 @@ impl Session {
         let loaded = configuration(Some(model), defaults)?;
         warn(&loaded.warnings, term);
         let choice = loaded.choose(model.model.as_deref()).map_err(Failure::from)?;
-        Self::of(&loaded, &choice, term)
+        warn(&choice.warnings, term);
+        Self::of(&loaded, &choice)
     }
 
     /// The client of the model that the user means, for looking at what it would send: a key that is missing is no
@@ -69,7 +70,7 @@ impl Session {
         let stand_in = Model { api_key: Some("no-key".to_owned()), ..model.clone() };
         let Ok(session) = configuration(Some(&stand_in), &[]).and_then(|loaded| {
             let choice = loaded.choose(model.model.as_deref()).map_err(Failure::from)?;
-            Self::of(&loaded, &choice, term)
+            Self::of(&loaded, &choice)
         }) else {
             return Err(missing);
         };
@@ -99,11 +100,11 @@ impl Session {
         let nameless = name.is_none() && has_address && loaded.default_model().is_none();
         let asked = of_provider.as_deref().or(name).or(nameless.then_some(ANY_MODEL));
         let choice = loaded.choose(asked).map_err(Failure::from)?;
-        Self::of(&loaded, &choice, term)
+        warn(&choice.warnings, term);
+        Self::of(&loaded, &choice)
     }
 
-    fn of(loaded: &Loaded, choice: &Choice, term: &Term) -> Result<Self, Failure> {
-        warn(&choice.warnings, term);
+    fn of(loaded: &Loaded, choice: &Choice) -> Result<Self, Failure> {
         tracing::info!(target: "llm", "{}", described(choice));
         let client = loaded.client(choice).map_err(Failure::from)?;
         let mut settings = Settings::default();

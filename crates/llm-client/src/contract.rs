@@ -294,15 +294,10 @@ impl ChatStream {
 
     /// What was collected, with the call's history.
     pub(crate) fn response(&mut self, collector: Collector) -> ChatResponse {
-        let response = collector.finish();
-        // A client that knows its price says the cost itself; what others have read can be priced all the same.
-        let priced = || self.cost_of.as_ref()?(response.usage.as_ref()?);
-        let cost = response.cost.clone().or_else(priced);
         ChatResponse {
-            cost,
             attempts: std::mem::take(&mut self.attempts),
             timing: Timing { total: self.started.elapsed(), ..self.timing },
-            ..response
+            ..collector.finish()
         }
     }
 }

@@ -177,8 +177,8 @@ impl HttpClient {
         };
         let client = Arc::clone(&self.0);
         let attempts = driven.attempts.clone();
-        let stream = OpenStream::new(client, events, guard, &call, driven.started, attempts, &job.body);
-        let cost_of = self.0.pricing.cost_of();
+        let stream = OpenStream::new(client, events, guard, &call, driven.started, attempts, &job);
+        let cost_of = self.0.pricing.cost_of(job.tier.as_deref());
         Ok(ChatStream::new(stream).with_cost_of(cost_of).with_history(
             driven.started,
             driven.waited,
@@ -194,7 +194,7 @@ impl HttpClient {
             .encode_embeddings(request, &site.target())
             .map_err(|error| self.0.describe(error))?;
         let cost = Cost { tokens: u64::try_from(encoded.body.len() / 4).unwrap_or(u64::MAX) };
-        let job = self.0.job(Operation::Embed { inputs: request.input.len() }, encoded, &call)?;
+        let job = Arc::new(self.0.job(Operation::Embed { inputs: request.input.len() }, encoded, &call)?);
         let driven = self.count(self.run(&job, cost, &call).await)?;
         let Answer::Embeddings(mut response) = driven.answer.0.answer else { return Err(mixed_up()) };
         self.0.metrics.succeeded(driven.started.elapsed(), response.usage.as_ref());
@@ -206,7 +206,7 @@ impl HttpClient {
     async fn page_of_models(&self, after: Option<&str>, call: &Call) -> Result<ModelPage, Error> {
         let site = &self.0.site;
         let encoded = site.dialect.encode_models(after, &site.target());
-        let job = self.0.job(Operation::Models, encoded, call)?;
+        let job = Arc::new(self.0.job(Operation::Models, encoded, call)?);
         let driven = self.run(&job, Cost::default(), call).await?;
         let Answer::Models(page) = driven.answer.0.answer else { return Err(mixed_up()) };
         Ok(page)
@@ -240,7 +240,7 @@ impl Inner {
         }
     }
 
-    fn job(&self, operation: Operation, encoded: Encoded, call: &Call) -> Result<Arc<Job>, Error> {
+    fn job(&self, operation: Operation, encoded: Encoded, call: &Call) -> Result<Job, Error> {
         const AGENT: HeaderValue = HeaderValue::from_static(concat!("llm-rs/", env!("CARGO_PKG_VERSION")));
         let streamed = operation == Operation::Stream;
         let uri = match &call.url {
@@ -263,7 +263,7 @@ impl Inner {
                 headers.append(name, value.clone());
             }
         }
-        Ok(Arc::new(Job {
+        Ok(Job {
             site: Arc::clone(&self.site),
             operation,
             method: encoded.method,
@@ -274,7 +274,8 @@ impl Inner {
             warnings: encoded.warnings,
             timers: self.settings.timers(streamed),
             keep_raw: call.keep_raw,
-        }))
+            tier: None,
+        })
     }
 
     fn chat_job(
@@ -289,7 +290,8 @@ impl Inner {
         let prompt = u64::try_from(encoded.body.len() / 4).unwrap_or(u64::MAX);
         let cost = Cost { tokens: prompt.saturating_add(request.max_tokens.unwrap_or(0)) };
         let operation = if streamed { Operation::Stream } else { Operation::Chat };
-        Ok((self.job(operation, encoded, call)?, cost))
+        let tier = pricing::asked_tier(&request).map(Into::into);
+        Ok((Arc::new(Job { tier, ..self.job(operation, encoded, call)? }), cost))
     }
 
     /// The request with the client's own body members.
@@ -416,7 +418,7 @@ impl TokenCounter for HttpClient {
         let request = self.0.with_extra(request);
         let encoded =
             site.dialect.encode_count(&request, &site.target()).map_err(|error| self.0.describe(error))?;
-        let job = self.0.job(Operation::Count, encoded, &call)?;
+        let job = Arc::new(self.0.job(Operation::Count, encoded, &call)?);
         let driven = self.run(&job, Cost::default(), &call).await?;
         let Answer::Count(count) = driven.answer.0.answer else { return Err(mixed_up()) };
         Ok(*count)

@@ -26,14 +26,14 @@ use llm_client::{
 };
 use llm_types::{
     Capabilities, ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, Phase,
-    Price,
+    Price, Prices,
 };
 
 pub use self::budget::{Budget, BudgetLimits, BudgetState, Budgets, Spend};
 use self::budget::{Refusal, unknown_price};
 use self::estimate::Learned;
 pub use self::estimate::estimate_input_tokens;
-use self::reservation::{Estimate, Refused, Reservation};
+use self::reservation::{Estimate, Refused, Reservation, Tariff};
 use self::stream::Metered;
 pub use self::tags::TagBudgets;
 
@@ -65,7 +65,7 @@ const SOON: Duration = Duration::from_millis(250);
 /// around the pool, where one price fits all members.
 pub struct Budgeted {
     client: Arc<dyn ModelClient>,
-    price: Option<Arc<Price>>,
+    price: Option<Tariff>,
     budgets: Vec<Arc<Budget>>,
     tags: Vec<Arc<TagBudgets>>,
     learned: Arc<Learned>,
@@ -77,15 +77,24 @@ pub struct Budgeted {
 #[must_use]
 pub struct BudgetedBuilder {
     client: Arc<dyn ModelClient>,
-    price: Option<Price>,
+    price: Option<Tariff>,
     budgets: Vec<Arc<Budget>>,
     tags: Vec<Arc<TagBudgets>>,
 }
 
 impl BudgetedBuilder {
-    /// What the model's tokens cost. Default: unknown, and only tokens can be limited.
+    /// What the model's tokens cost, whatever its answers say of their cost. Default: unknown, and only tokens can be
+    /// limited.
     pub fn price(mut self, price: Price) -> Self {
-        self.price = Some(price);
+        self.price = Some(Tariff { prices: Arc::new(price.into()), is_stated: true });
+        self
+    }
+
+    /// What they usually cost: for what is reserved before a call, and, as an estimate, for answers that do not
+    /// say what they cost. A pool's
+    /// members may each have a price of their own, which their answers tell.
+    pub fn usual_price(mut self, price: impl Into<Prices>) -> Self {
+        self.price = Some(Tariff { prices: Arc::new(price.into()), is_stated: false });
         self
     }
 
@@ -115,7 +124,8 @@ impl BudgetedBuilder {
     /// # Errors
     /// [`ErrorKind::Config`] when money is limited and the price of input or output is not known.
     pub fn build(self) -> Result<Budgeted, Error> {
-        let is_priced = self.price.as_ref().is_some_and(Price::is_known);
+        let is_known = |tariff: &Tariff| tariff.today().is_some_and(Price::is_known);
+        let is_priced = self.price.as_ref().is_some_and(is_known);
         let names = self.budgets.iter().map(|budget| (budget.name().to_string(), budget.limits()));
         let tags = self.tags.iter().map(|tags| (tags.tag().to_owned(), tags.limits()));
         let limited = names.chain(tags).find(|(_, limits)| limits.money.is_some());
@@ -129,7 +139,7 @@ impl BudgetedBuilder {
         Ok(Budgeted {
             observer: Arc::new(Observer::new(provider, model)),
             client: self.client,
-            price: self.price.filter(|_| is_priced).map(Arc::new),
+            price: self.price.filter(|_| is_priced),
             budgets: self.budgets,
             tags: self.tags,
             learned: Arc::default(),
@@ -228,10 +238,10 @@ impl Budgeted {
         }
     }
 
-    /// The call as the client below gets it: where the price is known here, the cost is told here, and once.
+    /// The call as the client below gets it: where the price is stated here, the cost is told here, and once.
     fn handed_down<'a>(&self, call: &'a Call) -> Cow<'a, Call> {
         match self.price {
-            Some(_) if !call.is_cost_told() => Cow::Owned(call.cost_told()),
+            Some(Tariff { is_stated: true, .. }) if !call.is_cost_told() => Cow::Owned(call.cost_told()),
             _ => Cow::Borrowed(call),
         }
     }
@@ -266,7 +276,7 @@ impl ModelClient for Budgeted {
                 if let Some(usage) = &response.usage {
                     self.learned.learn(usage.output_total());
                 }
-                reservation.answered(response.usage.as_ref());
+                response.cost = reservation.answered(response.usage.as_ref(), response.cost.as_ref());
                 response.timing.waited += waited;
                 response.timing.total += waited;
                 Ok(response)
@@ -340,12 +350,16 @@ impl Embedder for Budgeted {
             return Err(self.describe(Error::new(ErrorKind::Config, message)));
         };
         let (reservation, _) = self.reserve(estimate::of_embedding(request), call).await?;
-        let result = embedder.embed(request, &self.handed_down(call)).await;
-        match &result {
-            Ok(response) => reservation.answered(response.usage.as_ref()),
-            Err(error) => reservation.failed(error),
+        match embedder.embed(request, &self.handed_down(call)).await {
+            Ok(mut response) => {
+                response.cost = reservation.answered(response.usage.as_ref(), response.cost.as_ref());
+                Ok(response)
+            }
+            Err(error) => {
+                reservation.failed(&error);
+                Err(error)
+            }
         }
-        result
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use llm_client::dialect::ThinkTags;
 use llm_client::{ModelClient, Settings};
-use llm_types::{Error, ErrorKind, Extra, Price, Secret};
+use llm_types::{Error, ErrorKind, Extra, Prices, Secret};
 
 use crate::clients::Clients;
 use crate::spec::ProviderSpec;
@@ -24,8 +24,8 @@ pub struct ModelConfig {
     pub keys: Option<Vec<Secret>>,
     /// The settings, complete, in place of the provider's.
     pub settings: Option<Settings>,
-    /// What its tokens cost, where that is known.
-    pub price: Option<Price>,
+    /// What its tokens cost, where the user says so. Else a list of his and our own table are asked.
+    pub price: Option<Prices>,
     /// Where its content holds thoughts between tags, in place of what its provider and its name tell.
     pub think_tags: Option<ThinkTags>,
     /// Members of the body that are sent as they are with every request.
@@ -162,6 +162,11 @@ pub trait Provider: fmt::Debug + Send + Sync + 'static {
     /// Where requests go: scheme, host and path.
     fn address(&self) -> Option<String> {
         None
+    }
+
+    /// What the tokens of one of its models cost. `None`: nobody knows.
+    fn price_of(&self, model: &ModelConfig) -> Option<Prices> {
+        model.price.clone()
     }
 
     /// Where its key comes from, in words for the user; `None` when it sends none.

@@ -1,12 +1,14 @@
 //! What the clients of one or more providers share: connections, key pools, the state of endpoints.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use llm_client::Settings;
 use llm_client::lane::{KeyPool, Registry};
 use llm_client::transport::{ProxyEnv, Transport};
 use llm_types::{Error, Secret};
+
+use crate::prices::PriceTable;
 
 /// One connection pool for each set of TLS, proxy and limit settings, made when it is first needed; one pool for the keys
 /// of a provider, whatever the model; one state for an endpoint, whoever's client speaks to it.
@@ -14,6 +16,7 @@ pub struct Shared {
     env: ProxyEnv,
     transports: Mutex<Transports>,
     lanes: Arc<Registry>,
+    prices: RwLock<Option<Arc<PriceTable>>>,
 }
 
 #[derive(Default)]
@@ -36,13 +39,24 @@ impl Shared {
     }
 
     fn of(env: ProxyEnv) -> Self {
-        Self { env, transports: Mutex::default(), lanes: Arc::default() }
+        Self { env, transports: Mutex::default(), lanes: Arc::default(), prices: RwLock::default() }
     }
 
     /// The state of endpoints and keys: breakers, cool-downs, what was learned.
     #[must_use]
     pub fn lanes(&self) -> &Arc<Registry> {
         &self.lanes
+    }
+
+    /// The user's own list of prices, which goes before the table that comes with the program.
+    #[must_use]
+    pub fn prices(&self) -> Option<Arc<PriceTable>> {
+        self.prices.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a list of prices in the place of the one that was there, for the clients that are made from now on.
+    pub fn set_prices(&self, prices: Option<Arc<PriceTable>>) {
+        *self.prices.write().unwrap_or_else(PoisonError::into_inner) = prices;
     }
 
     /// The connection pool for these settings.

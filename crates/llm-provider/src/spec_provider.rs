@@ -6,7 +6,7 @@ use llm_client::dialect::{Dialect, ThinkTags};
 use llm_client::lane::DeclaredLimits;
 use llm_client::transport::Endpoint;
 use llm_client::{ModelClient, Settings};
-use llm_types::{Error, ErrorKind, Secret};
+use llm_types::{Error, ErrorKind, Prices, Secret};
 
 use crate::catalogue;
 use crate::clients::Clients;
@@ -298,6 +298,12 @@ impl Provider for SpecProvider {
 
     fn address(&self) -> Option<String> {
         Some(Endpoint::parse(self.base_url.as_deref()?).ok()?.to_string())
+    }
+
+    fn price_of(&self, model: &ModelConfig) -> Option<Prices> {
+        let url = model.base_url.as_deref().or(self.base_url.as_deref());
+        let address = Endpoint::parse(url?).ok();
+        self.prices_at(model, address.as_ref()?).map(|prices| Prices::clone(&prices))
     }
 
     fn key_origin(&self) -> Option<&str> {

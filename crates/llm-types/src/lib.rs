@@ -16,6 +16,7 @@
 //! * A [`Secret`] is never shown and never serialised.
 
 mod collect;
+mod day;
 mod embedding;
 mod error;
 mod extra;
@@ -24,6 +25,7 @@ mod message_json;
 mod model;
 mod money;
 mod price;
+mod rates;
 mod request;
 mod response;
 mod secret;
@@ -34,6 +36,7 @@ mod usage;
 mod verdict;
 
 pub use crate::collect::Collector;
+pub use crate::day::Day;
 pub use crate::embedding::{EmbeddingRequest, EmbeddingResponse};
 pub use crate::error::{AttemptRecord, Error, ErrorKind, Phase};
 pub use crate::extra::{Extra, Invalid};
@@ -41,7 +44,8 @@ pub use crate::message::{Media, MediaSource, Message, NativePart, Part, Reasonin
 pub use crate::message_json::messages_from_json;
 pub use crate::model::{Capabilities, ModelInfo};
 pub use crate::money::Money;
-pub use crate::price::{Cost, Price, Rate};
+pub use crate::price::{Cost, Hours, Price, Prices, Rule, Terms};
+pub use crate::rates::{Class, Rate, Rates};
 pub use crate::request::{ChatRequest, ReasoningEffort, ReasoningSetting, ResponseFormat};
 pub use crate::response::{ChatResponse, Choice, FinishReason, Timing, Warning};
 pub use crate::secret::{InvalidSecret, Secret};

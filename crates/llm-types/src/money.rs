@@ -61,6 +61,38 @@ impl Money {
         Self(self.0.saturating_mul(u128::from(n)))
     }
 
+    /// The amount nearest to a decimal number, which may have an exponent and more places than an amount has: as servers
+    /// and other tools' lists have them (`1.2e-05`). Read from its text, never through a float.
+    ///
+    /// # Errors
+    /// What is no number from 0 up, or beyond reason.
+    pub fn nearest(number: &str) -> Result<Self, Invalid> {
+        let wrong = || Invalid::new("", format!("`{number}` is not an amount of US dollars"));
+        let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+        let exponent: i32 = exponent.parse().map_err(|_| wrong())?;
+        let (whole, places) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{whole}{places}");
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        // Digits that stand before the end of a pico-dollar.
+        let point = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(i64::from(exponent));
+        let kept = point.saturating_add(12);
+        let significant = digits.trim_start_matches('0');
+        if significant.is_empty() {
+            return Ok(Self::ZERO);
+        }
+        let Ok(kept) = usize::try_from(kept) else { return Ok(Self::ZERO) };
+        let zeros = digits.len() - significant.len();
+        if kept.saturating_sub(zeros) > 38 {
+            return Err(wrong());
+        }
+        let head: String = digits.chars().chain(std::iter::repeat('0')).take(kept).collect();
+        let up = digits.as_bytes().get(kept).is_some_and(|digit| *digit >= b'5');
+        let pico: u128 = if head.is_empty() { 0 } else { head.parse().map_err(|_| wrong())? };
+        Ok(Self(pico.saturating_add(u128::from(up))))
+    }
+
     /// The digits, down to the last that is not 0 but with at least two behind the point.
     fn digits(self) -> String {
         let text = format!("{}.{:012}", self.0 / DOLLAR, self.0 % DOLLAR);
@@ -231,7 +263,42 @@ mod tests {
         }
     }
 
+    #[test]
+    fn numbers_of_others_are_read_from_their_text() {
+        for (text, pico) in [
+            ("0", 0),
+            ("0.0", 0),
+            ("0e99", 0),
+            ("1", 1_000_000_000_000),
+            ("2.5e-06", 2_500_000),
+            ("2.5E-6", 2_500_000),
+            ("1e2", 100_000_000_000_000),
+            ("15e-06", 15_000_000),
+            ("0.00014355000000000001", 143_550_000),
+            ("3.0000000000000004e-06", 3_000_000),
+            ("0.0000000000004", 0),
+            ("0.0000000000005", 1),
+            ("9.99e-13", 1),
+            ("1e-400", 0),
+            ("00001.5", 1_500_000_000_000),
+        ] {
+            assert_eq!(Money::nearest(text).unwrap().pico(), pico, "{text}");
+        }
+        for text in
+            ["", ".", "-1", "+1", "e5", "1e", "1e99", "0x1", "1 ", "inf", "1.2.3", "1e5e5", "1e99999999999"]
+        {
+            assert!(Money::nearest(text).is_err(), "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_nearest_of_any_text_is_found_or_refused(text in "[-+.eE0-9]{0,30}") {
+            if let (Ok(exact), Ok(nearest)) = (text.parse::<Money>(), Money::nearest(&text)) {
+                prop_assert_eq!(exact, nearest);
+            }
+        }
+
         #[test]
         fn what_is_written_reads_back(pico in 0..u128::MAX / 2) {
             let amount = Money::from_pico(pico);

@@ -1,140 +1,71 @@
-//! What tokens cost, and what a call did. Exact: whole pico-dollars a token.
+//! What a model's tokens cost, and what a call did. Exact: whole pico-dollars a token.
 
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::de::{self, Deserializer};
+use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::day::{Day, time_of_day};
 use crate::extra::Invalid;
 use crate::money::Money;
+use crate::rates::{Class, Rate, Rates};
 use crate::usage::{Usage, UsageSource};
-
-/// What a token of one class costs. Written, as vendors do, in US dollars for a million tokens: `"0.15"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Rate(u64);
-
-const MILLION: u64 = 1_000_000;
-
-impl Rate {
-    /// So many pico-dollars (10⁻¹² $) for a token, which is as many millionths of a dollar for a million tokens.
-    #[must_use]
-    pub const fn from_pico_per_token(pico: u64) -> Self {
-        Self(pico)
-    }
-
-    /// In pico-dollars (10⁻¹² $) for a token.
-    #[must_use]
-    pub const fn pico_per_token(self) -> u64 {
-        self.0
-    }
-
-    /// From the price of a million tokens. `None` where that has more than six places, or is beyond reason.
-    #[must_use]
-    pub fn per_million(price: Money) -> Option<Self> {
-        let million = u128::from(MILLION);
-        if !price.pico().is_multiple_of(million) {
-            return None;
-        }
-        u64::try_from(price.pico() / million).ok().map(Self)
-    }
-
-    /// The price of a million tokens.
-    #[must_use]
-    pub fn for_million(self) -> Money {
-        self.of(MILLION)
-    }
-
-    /// What so many tokens cost.
-    #[must_use]
-    pub fn of(self, tokens: u64) -> Money {
-        Money::from_pico(u128::from(self.0)).times(tokens)
-    }
-}
-
-impl FromStr for Rate {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        text.parse::<Money>().and_then(Self::try_from)
-    }
-}
-
-impl TryFrom<Money> for Rate {
-    type Error = Invalid;
-
-    fn try_from(price: Money) -> Result<Self, Invalid> {
-        Self::per_million(price).ok_or_else(|| {
-            let message = format!(
-                "{price:#} for a million tokens is finer than a millionth of a dollar, or beyond reason"
-            );
-            Invalid::new("", message)
-        })
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#} per million tokens", self.for_million())
-    }
-}
-
-impl Serialize for Rate {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.for_million().serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::try_from(Money::deserialize(deserializer)?).map_err(de::Error::custom)
-    }
-}
 
 /// What a model's tokens cost, class by class, in US dollars for a million tokens.
 ///
-/// A class without a price of its own is unknown, not free: a call that used it has no known cost. Two classes are cheaper
-/// or equal by their nature and need no price of their own: text read from a cache costs at most what fresh input does, and
-/// reasoning is written output.
+/// A class without a price of its own is unknown, not free: a call that used it has no known cost. Where a class may do
+/// without: [`Class::stand_in`].
 ///
-/// In files: `{ input = "0.15", output = "0.60", cache_read = "0.075", source = "vendor's page", as_of = "2026-02-24" }`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// In files: `{ input = "0.15", output = "0.60", cache_read = "0.075" }`, and where other prices hold for long prompts, for
+/// a service tier or at some hours: `when = [{ above = 200000, input = "0.30" }, { tier = "flex", input = "0.075" }]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Price {
-    /// Text read afresh.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub input: Option<Rate>,
-    /// Text written.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<Rate>,
-    /// Read from the vendor's prompt cache. Default: as fresh input, which is the most it can be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_read: Option<Rate>,
-    /// Written to the cache for five minutes, or to a vendor's only kind.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_write_5m: Option<Rate>,
-    /// Written to the cache for an hour.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_write_1h: Option<Rate>,
-    /// Reasoning, where it is priced apart. Default: as output.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reasoning: Option<Rate>,
-    /// Audio read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audio_input: Option<Rate>,
-    /// Images read.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub image_input: Option<Rate>,
-    /// Audio written.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub audio_output: Option<Rate>,
+    /// What holds where no rule says otherwise.
+    pub rates: Rates,
+    /// Other prices, under conditions. The last rule that applies and prices a class counts.
+    pub rules: Vec<Rule>,
+    /// The day the price begins. `None`: it always held.
+    pub from: Option<Day>,
     /// Where the figures come from: `config`, a vendor's page, a table.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Arc<str>>,
-    /// The day they were true, `YYYY-MM-DD`.
-    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "date")]
-    pub as_of: Option<Arc<str>>,
+    /// The day they were true.
+    pub as_of: Option<Day>,
+}
+
+/// Prices that hold where all its conditions do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// For calls that read more than so many tokens, cached ones included; all tokens of such a call cost this.
+    pub above: Option<u64>,
+    /// For calls that are served in this tier: `flex`, `priority`, `batch`.
+    pub tier: Option<Arc<str>>,
+    /// At these hours.
+    pub hours: Option<Hours>,
+    /// Classes without a price here keep the one they have.
+    pub rates: Rates,
+}
+
+/// Hours of a day, in UTC: `"01:00-04:00"`, or `"01:00-04:00 mon-fri"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hours {
+    /// Minutes after midnight.
+    from: u16,
+    /// The first minute that is no longer part of them.
+    to: u16,
+    /// Only from Monday to Friday.
+    workdays: bool,
+}
+
+/// What a price depends on beside the tokens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// The service tier, as the server said it, else as it was asked for.
+    pub tier: Option<&'a str>,
+    /// When the call was made, in seconds since 1970. `None`: at none of the hours that a rule names.
+    pub at: Option<u64>,
 }
 
 /// What a call cost, exactly. In JSON the amounts are texts, so that no reader rounds them:
@@ -158,70 +89,201 @@ pub struct Cost {
     pub source: Option<Arc<str>>,
     /// The day the price was true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub as_of: Option<Arc<str>>,
+    pub as_of: Option<Day>,
 }
 
 impl Price {
     /// A price of plain input and output alone.
     #[must_use]
     pub fn flat(input: Rate, output: Rate) -> Self {
-        Self { input: Some(input), output: Some(output), ..Self::default() }
+        Self { rates: Rates::flat(input, output), ..Self::default() }
     }
 
     /// Whether plain text can be priced: input and output are known.
     #[must_use]
-    pub const fn is_known(&self) -> bool {
-        self.input.is_some() && self.output.is_some()
+    pub fn is_known(&self) -> bool {
+        self.rates.of(Class::Input).is_some() && self.rates.of(Class::Output).is_some()
     }
 
-    /// What a call cost. `None` when it used a class whose price is not known.
+    /// What a token of a class costs in a call that reads so many tokens on these terms. `None`: not known.
+    #[must_use]
+    pub fn rate(&self, class: Class, input_tokens: u64, terms: &Terms<'_>) -> Option<Rate> {
+        let tier = terms.tier.map(str::trim).filter(|tier| !is_standard(tier));
+        if tier.is_some_and(|tier| !self.knows_tier(tier)) {
+            return None;
+        }
+        let holds = |rule: &&Rule| {
+            rule.above.is_none_or(|above| input_tokens > above)
+                && rule
+                    .tier
+                    .as_ref()
+                    .is_none_or(|own| tier.is_some_and(|tier| own.eq_ignore_ascii_case(tier)))
+                && rule.hours.is_none_or(|hours| terms.at.is_some_and(|at| hours.contain(at)))
+        };
+        let of = |class| {
+            let ruled = self.rules.iter().rev().filter(holds).find_map(|rule| rule.rates.of(class));
+            ruled.or_else(|| self.rates.of(class))
+        };
+        of(class).or_else(|| of(class.stand_in()?))
+    }
+
+    /// A price that tells tiers apart says nothing of one that it does not name; one that tells none holds for all.
+    fn knows_tier(&self, tier: &str) -> bool {
+        let mut named = self.rules.iter().filter_map(|rule| rule.tier.as_deref()).peekable();
+        named.peek().is_none() || named.any(|own| own.eq_ignore_ascii_case(tier))
+    }
+
+    /// What a call cost on the standard terms. `None` when it used a class whose price is not known.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Option<Cost> {
-        // By name, so that a new class of tokens cannot be forgotten here.
-        let Usage {
-            fresh_input,
-            cache_read,
-            cache_write_5m,
-            cache_write_1h,
-            audio_input,
-            image_input,
-            plain_output,
-            reasoning,
-            audio_output,
-            source,
-        } = *usage;
-        let sum = |classes: &[(Option<u64>, Option<Rate>)]| {
-            let used = classes.iter().filter(|(tokens, _)| tokens.unwrap_or(0) > 0);
-            used.map(|(tokens, rate)| Some(rate.as_ref()?.of(tokens.unwrap_or(0)))).sum::<Option<Money>>()
-        };
-        let input = sum(&[
-            (Some(fresh_input), self.input),
-            (cache_read, self.cache_read.or(self.input)),
-            (cache_write_5m, self.cache_write_5m),
-            (cache_write_1h, self.cache_write_1h),
-            (audio_input, self.audio_input),
-            (image_input, self.image_input),
-        ])?;
-        let output = sum(&[
-            (Some(plain_output), self.output),
-            (reasoning, self.reasoning.or(self.output)),
-            (audio_output, self.audio_output),
-        ])?;
+        self.cost_on(usage, &Terms::default())
+    }
+
+    /// The same on these terms.
+    #[must_use]
+    pub fn cost_on(&self, usage: &Usage, terms: &Terms<'_>) -> Option<Cost> {
+        let read = usage.input_total();
+        let (mut input, mut output) = (Money::ZERO, Money::ZERO);
+        for class in Class::ALL {
+            let tokens = class.tokens(usage);
+            if tokens > 0 {
+                let sum = if class.is_input() { &mut input } else { &mut output };
+                *sum = sum.plus(self.rate(class, read, terms)?.of(tokens));
+            }
+        }
         Some(Cost {
             total: input.plus(output),
             input: Some(input),
             output: Some(output),
-            usage: source,
+            usage: usage.source,
             source: self.source.clone(),
-            as_of: self.as_of.clone(),
+            as_of: self.as_of,
         })
     }
 
     /// What a call of so much text will cost at most, before it is made: all input fresh, output at its dearest.
     #[must_use]
     pub fn estimate(&self, input_tokens: u64, output_tokens: u64) -> Option<Money> {
-        let output = self.output?.max(self.reasoning.unwrap_or(Rate(0)));
-        Some(self.input?.of(input_tokens).plus(output.of(output_tokens)))
+        let rate = |class| self.rate(class, input_tokens, &Terms::default());
+        let output = rate(Class::Output)?.max(rate(Class::Reasoning)?);
+        Some(rate(Class::Input)?.of(input_tokens).plus(output.of(output_tokens)))
+    }
+}
+
+/// The words of vendors for the tier of whoever asks for none.
+fn is_standard(tier: &str) -> bool {
+    ["", "default", "standard", "standard_only", "auto", "on_demand"]
+        .iter()
+        .any(|word| word.eq_ignore_ascii_case(tier))
+}
+
+/// What a model costs and has cost: the newest price that has begun on a day holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Prices(Vec<Price>);
+
+impl Prices {
+    /// Prices with the days they begin on, in any order.
+    #[must_use]
+    pub fn new(mut prices: Vec<Price>) -> Self {
+        prices.sort_by_key(|price| price.from);
+        Self(prices)
+    }
+
+    /// What holds on a day. `None`: no price has begun.
+    #[must_use]
+    pub fn on(&self, day: Day) -> Option<&Price> {
+        self.0.iter().rev().find(|price| price.from.is_none_or(|from| from <= day))
+    }
+
+    /// All of them, the oldest first.
+    #[must_use]
+    pub fn all(&self) -> &[Price] {
+        &self.0
+    }
+
+    /// What a call cost at this time, in seconds since 1970, in this service tier.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage, tier: Option<&str>, at: u64) -> Option<Cost> {
+        self.on(Day::of_unix(at))?.cost_on(usage, &Terms { tier, at: Some(at) })
+    }
+}
+
+impl From<Price> for Prices {
+    fn from(price: Price) -> Self {
+        Self(vec![price])
+    }
+}
+
+/// A price, or a list of prices with the days they begin on.
+impl<'de> Deserialize<'de> for Prices {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore;
+        impl<'de> de::Visitor<'de> for OneOrMore {
+            type Value = Prices;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a price, or a list of prices with the days they begin on")
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Prices, A::Error> {
+                Price::deserialize(de::value::MapAccessDeserializer::new(map)).map(Prices::from)
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Prices, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(seq)).map(Prices::new)
+            }
+        }
+        deserializer.deserialize_any(OneOrMore)
+    }
+}
+
+impl Hours {
+    fn contain(self, unix: u64) -> bool {
+        let (second, is_workday) = time_of_day(unix);
+        let minute = second / 60;
+        let (from, to) = (u64::from(self.from), u64::from(self.to));
+        let inside = if from <= to { (from..to).contains(&minute) } else { minute >= from || minute < to };
+        inside && (is_workday || !self.workdays)
+    }
+}
+
+impl FromStr for Hours {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let wrong = || {
+            Invalid::new(
+                "",
+                format!("`{text}` are no hours: write them as 01:00-04:00 or 01:00-04:00 mon-fri"),
+            )
+        };
+        let (span, days) = text.split_once(' ').unwrap_or((text, ""));
+        let minutes = |text: &str| {
+            let (hour, minute) = text.split_once(':')?;
+            let number = |text: &str| {
+                let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+                text.parse::<u16>().ok().filter(|_| digits)
+            };
+            let (hour, minute) = (number(hour)?, number(minute)?);
+            Some(hour * 60 + minute).filter(|at| minute < 60 && *at <= 24 * 60)
+        };
+        let (from, to) = span.split_once('-').ok_or_else(wrong)?;
+        let workdays = match days {
+            "" => false,
+            "mon-fri" => true,
+            _ => return Err(wrong()),
+        };
+        let (from, to) = minutes(from).zip(minutes(to)).ok_or_else(wrong)?;
+        Ok(Self { from, to, workdays })
+    }
+}
+
+impl fmt::Display for Hours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, to, workdays } = self;
+        write!(f, "{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, to / 60, to % 60)?;
+        if *workdays { f.write_str(" mon-fri") } else { Ok(()) }
     }
 }
 
@@ -240,124 +302,111 @@ impl FromStr for Price {
     }
 }
 
-/// A day as text; what is no day of a calendar is refused.
-fn date<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<str>>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    let number = |range| text.get(range).and_then(|part: &str| part.parse::<u32>().ok());
-    let shape = text.len() == 10
-        && text.char_indices().all(|(at, c)| if matches!(at, 4 | 7) { c == '-' } else { c.is_ascii_digit() });
-    let sane = number(5..7).is_some_and(|month| (1..=12).contains(&month))
-        && number(8..10).is_some_and(|day| (1..=31).contains(&day));
-    if !(shape && sane) {
-        return Err(de::Error::custom(format!("`{text}` is not a day: write it as YYYY-MM-DD")));
+/// The members of a price and of a rule in files.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Members {
+    input: Option<Rate>,
+    output: Option<Rate>,
+    cache_read: Option<Rate>,
+    cache_write_5m: Option<Rate>,
+    cache_write_1h: Option<Rate>,
+    reasoning: Option<Rate>,
+    audio_input: Option<Rate>,
+    image_input: Option<Rate>,
+    audio_output: Option<Rate>,
+    when: Vec<Rule>,
+    from: Option<Day>,
+    source: Option<Arc<str>>,
+    as_of: Option<Day>,
+    above: Option<u64>,
+    tier: Option<Arc<str>>,
+    hours: Option<String>,
+}
+
+impl Members {
+    fn rates(&self) -> Rates {
+        let rate = |class| match class {
+            Class::Input => self.input,
+            Class::CacheRead => self.cache_read,
+            Class::CacheWrite5m => self.cache_write_5m,
+            Class::CacheWrite1h => self.cache_write_1h,
+            Class::AudioInput => self.audio_input,
+            Class::ImageInput => self.image_input,
+            Class::Output => self.output,
+            Class::Reasoning => self.reasoning,
+            Class::AudioOutput => self.audio_output,
+        };
+        Class::ALL.into_iter().fold(Rates::default(), |rates, class| rates.with(class, rate(class)))
     }
-    Ok(Some(text.into()))
+}
+
+impl<'de> Deserialize<'de> for Price {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = Members::deserialize(deserializer)?;
+        if members.above.is_some() || members.tier.is_some() || members.hours.is_some() {
+            return Err(de::Error::custom("`above`, `tier` and `hours` belong into a rule of `when`"));
+        }
+        let rates = members.rates();
+        let Members { when, from, source, as_of, .. } = members;
+        Ok(Self { rates, rules: when, from, source, as_of })
+    }
+}
+
+impl<'de> Deserialize<'de> for Rule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let members = Members::deserialize(deserializer)?;
+        let rates = members.rates();
+        let Members { when, from, source, as_of, above, tier, hours, .. } = members;
+        if !when.is_empty() || from.is_some() || source.is_some() || as_of.is_some() {
+            return Err(de::Error::custom("`when`, `from`, `source` and `as_of` do not belong into a rule"));
+        }
+        if above.is_none() && tier.is_none() && hours.is_none() {
+            return Err(de::Error::custom("a rule needs a condition: `above`, `tier` or `hours`"));
+        }
+        let hours = hours.map(|text| text.parse()).transpose().map_err(de::Error::custom)?;
+        Ok(Self { above, tier, hours, rates })
+    }
+}
+
+impl Serialize for Price {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { rates, rules, from, source, as_of } = self;
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(from) = from {
+            map.serialize_entry("from", from)?;
+        }
+        rates.iter().try_for_each(|(class, rate)| map.serialize_entry(class.as_str(), &rate))?;
+        if !rules.is_empty() {
+            map.serialize_entry("when", rules)?;
+        }
+        if let Some(source) = source {
+            map.serialize_entry("source", source)?;
+        }
+        if let Some(as_of) = as_of {
+            map.serialize_entry("as_of", as_of)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { above, tier, hours, rates } = self;
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(above) = above {
+            map.serialize_entry("above", above)?;
+        }
+        if let Some(tier) = tier {
+            map.serialize_entry("tier", tier)?;
+        }
+        if let Some(hours) = hours {
+            map.serialize_entry("hours", &hours.to_string())?;
+        }
+        rates.iter().try_for_each(|(class, rate)| map.serialize_entry(class.as_str(), &rate))?;
+        map.end()
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::usage::Totals;
-
-    fn price() -> Price {
-        let json = r#"{"input": "0.15", "output": 0.6, "cache_read": "0.075", "source": "a page", "as_of": "2026-02-24"}"#;
-        serde_json::from_str(json).unwrap()
-    }
-
-    fn usage(totals: Totals) -> Usage {
-        Usage::from_totals(totals, UsageSource::Reported)
-    }
-
-    #[test]
-    fn a_price_is_exact_and_says_where_it_comes_from() {
-        assert_eq!(price().input.unwrap().pico_per_token(), 150_000);
-        let cost = price()
-            .cost(&usage(Totals { input: 1000, output: 50, cache_read: Some(400), ..Totals::default() }))
-            .unwrap();
-        // 600 × 0.15 + 400 × 0.075 + 50 × 0.6 dollars for a million.
-        assert_eq!(cost.input.unwrap().pico(), 600 * 150_000 + 400 * 75_000);
-        assert_eq!(cost.total.pico(), 120_000_000 + 50 * 600_000);
-        assert_eq!((cost.source.as_deref(), cost.as_of.as_deref()), (Some("a page"), Some("2026-02-24")));
-        assert_eq!(cost.total.to_string(), "$0.00015");
-    }
-
-    #[test]
-    fn an_unknown_price_is_unknown_and_not_zero() {
-        let used = usage(Totals { input: 10, output: 5, cache_write_1h: Some(4), ..Totals::default() });
-        assert_eq!(price().cost(&used), None);
-        assert_eq!(Price::default().cost(&usage(Totals { input: 1, ..Totals::default() })), None);
-        assert_eq!(Price::default().estimate(1, 1), None);
-        // A class that was reported as 0 needs no price.
-        let none = usage(Totals { input: 10, cache_write_1h: Some(0), ..Totals::default() });
-        assert_eq!(price().cost(&none).unwrap().total.pico(), 1_500_000);
-        assert!(!Price { input: price().input, ..Price::default() }.is_known());
-    }
-
-    #[test]
-    fn reasoning_and_cached_text_fall_back_to_output_and_input() {
-        let price: Price = "1/10".parse().unwrap();
-        let used = usage(Totals {
-            input: 100,
-            output: 50,
-            cache_read: Some(40),
-            reasoning: Some(30),
-            ..Totals::default()
-        });
-        let cost = price.cost(&used).unwrap();
-        assert_eq!((cost.input.unwrap().pico(), cost.output.unwrap().pico()), (100_000_000, 500_000_000));
-        let apart = Price { reasoning: Some("20".parse().unwrap()), ..price };
-        assert_eq!(apart.cost(&used).unwrap().output.unwrap().pico(), 200_000_000 + 600_000_000);
-        assert_eq!(apart.estimate(1, 2).unwrap().pico(), 1_000_000 + 40_000_000);
-    }
-
-    #[test]
-    fn bad_prices_are_refused() {
-        for json in [
-            r#"{"input": "-1"}"#,
-            r#"{"input": "0.0000001"}"#,
-            r#"{"inptu": "1"}"#,
-            r#"{"as_of": "yesterday"}"#,
-            r#"{"as_of": "2026-13-01"}"#,
-            r#"{"input": 99999999999999999999999}"#,
-        ] {
-            assert!(serde_json::from_str::<Price>(json).is_err(), "{json}");
-        }
-        for text in ["", "1", "1/", "/1", "a/b", "1/2/3"] {
-            assert!(text.parse::<Price>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn json_reads_back() {
-        let json = serde_json::to_string(&price()).unwrap();
-        assert_eq!(
-            json,
-            r#"{"input":"0.15","output":"0.60","cache_read":"0.075","source":"a page","as_of":"2026-02-24"}"#
-        );
-        assert_eq!(serde_json::from_str::<Price>(&json).unwrap(), price());
-    }
-
-    proptest! {
-        #[test]
-        fn no_token_is_counted_twice(
-            [input, output, read, short, long, image, audio, thought, voice] in any::<[u32; 9]>(),
-        ) {
-            // One pico-dollar a token for every class: the cost is the number of tokens the vendor reported.
-            let one = Some(Rate::from_pico_per_token(1));
-            let price = Price {
-                input: one, output: one, cache_read: one, cache_write_5m: one, cache_write_1h: one,
-                reasoning: one, audio_input: one, image_input: one, audio_output: one, source: None, as_of: None,
-            };
-            let some = |n: u32| Some(u64::from(n));
-            let used = usage(Totals {
-                input: input.into(), output: output.into(), cache_read: some(read), cache_write_5m: some(short),
-                cache_write_1h: some(long), image_input: some(image), audio_input: some(audio),
-                reasoning: some(thought), audio_output: some(voice),
-            });
-            let cost = price.cost(&used).unwrap();
-            prop_assert_eq!((cost.input.unwrap().pico(), cost.output.unwrap().pico()), (u128::from(input), u128::from(output)));
-        }
-    }
-}
+mod tests;

@@ -267,7 +267,14 @@ fn tool_from_json(json: &str) -> Result<Tool, Invalid> {
     match (members.take_as::<String>("type")?.as_deref(), members.take("function")) {
         // `type` is optional at some vendors.
         (None | Some("function"), Some(function)) => {
-            Ok(Tool::Function(function_from_json(function.get()).map_err(|e| e.inside("function"))?))
+            let mut function = function_from_json(function.get()).map_err(|e| e.inside("function"))?;
+            // What stands around the function (a mark for the cache) is said of it too; its own word goes first.
+            for (name, value) in members.iter() {
+                if function.extra.get(name).is_none() {
+                    function.extra.insert(name, value.to_owned());
+                }
+            }
+            Ok(Tool::Function(function))
         }
         (Some("function"), None) => {
             Err(Invalid::new("function", "missing; it holds name, description, parameters"))
@@ -353,6 +360,19 @@ mod tests {
             request.response_format,
             Some(ResponseFormat::JsonSchema { strict: Some(true), .. })
         ));
+    }
+
+    #[test]
+    fn what_stands_around_a_function_is_kept_with_it() {
+        let (request, _) = ChatRequest::from_openai_json(
+            r#"{"messages":[],"tools":[{"type":"function","cache_control":{"ttl":"1h"},"x":1,"function":{"name":"f","x":2}}]}"#,
+        )
+        .unwrap();
+        let [Tool::Function(function)] = request.tools.as_slice() else { panic!("one function") };
+        assert_eq!(
+            serde_json::to_string(&function.extra).unwrap(),
+            r#"{"x":2,"cache_control":{"ttl":"1h"}}"#
+        );
     }
 
     #[test]

@@ -29,9 +29,11 @@ fn blocks(page: &str, language: &str) -> Vec<(usize, String)> {
 #[tokio::test]
 async fn every_file_in_the_page_on_configuration_is_right() {
     let page = include_str!("../../../docs/configuration.md");
+    let [(_, prices)] = &blocks(page, "json")[..] else { panic!("one list of prices") };
     let blocks = blocks(page, "toml");
     assert!(blocks.len() >= 6, "{}", blocks.len());
     let llm = Llm::new();
+    llm.write("prices.json", prices);
     for (line, text) in blocks {
         let file = format!("line-{line}.toml");
         llm.write(&file, &text);

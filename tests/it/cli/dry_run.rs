@@ -74,6 +74,10 @@ async fn what_is_shown_is_what_is_sent_and_the_key_is_in_neither_form() {
 
 #[tokio::test]
 async fn a_missing_key_is_said_and_hinders_nobody_from_looking() {
+    // A remark on the choice is made once, though the choice is made twice.
+    let args = ["ask", "-m", "azure/gpt-5", "--base-url", "https://llm.invalid", "hi", "--dry-run"];
+    let ran = Llm::new().run(&args).await.exits(0);
+    assert_eq!(ran.err.matches("is read as the model").count(), 1, "{}", ran.err);
     for (model, variable, _) in FORMATS {
         let llm = Llm::new();
         let ran =

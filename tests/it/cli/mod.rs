@@ -13,6 +13,7 @@ mod metrics;
 mod older;
 mod origin;
 mod other;
+mod price;
 mod signals;
 mod terminal;
 mod tools;

@@ -128,7 +128,7 @@ pub struct BatchRun {
     /// Stop before this run uses more tokens, read and written; run again to go on
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub max_total_tokens: Option<u64>,
-    /// What a million tokens cost, read and written, such as 0.15/0.60 [default: the model's `price` in the configuration]
+    /// What a million tokens cost, read and written, such as 0.15/0.60 [default: the model's `price` in the configuration, else the table of `llm price`]
     #[arg(long, value_name = "IN/OUT")]
     pub price: Option<Price>,
     /// The field that names a row; it comes back as `id`

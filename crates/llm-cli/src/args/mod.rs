@@ -4,6 +4,7 @@ mod batch;
 mod calls;
 mod config;
 mod local;
+mod price;
 mod question;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use self::config::{
     KeysPath, KeysRm, KeysSet, KeysTest, SetModel,
 };
 pub use self::local::{List, Mock, Version};
+pub use self::price::Price;
 pub use self::question::{Question, Thinking};
 use crate::term::{ErrorForm, colour};
 
@@ -56,6 +58,8 @@ pub enum Command {
     Count(Count),
     /// List what is configured
     List(List),
+    /// Say what a model costs, and what a call would
+    Price(Price),
     /// See whether a model can be used: its server's list, then one short chat
     Test(Test),
     /// Write a configuration file that explains itself
@@ -144,6 +148,7 @@ impl Command {
             | Self::Models(Models { talk, .. })
             | Self::Count(Count { talk, .. })
             | Self::List(List { talk, .. })
+            | Self::Price(Price { talk, .. })
             | Self::Test(Test { talk, .. })
             | Self::Mock(Mock { talk, .. })
             | Self::Version(Version { talk, .. })

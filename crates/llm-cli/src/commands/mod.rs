@@ -9,6 +9,7 @@ pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod mock;
 pub(crate) mod models;
+pub(crate) mod price;
 pub(crate) mod set_model;
 pub(crate) mod test;
 pub(crate) mod verify;

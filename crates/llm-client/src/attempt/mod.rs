@@ -79,6 +79,8 @@ pub(crate) struct Job {
     pub(crate) warnings: Vec<Warning>,
     pub(crate) timers: Timers,
     pub(crate) keep_raw: bool,
+    /// The service tier that is asked for.
+    pub(crate) tier: Option<Box<str>>,
 }
 
 /// One exchange of a job, with the key of its lane.

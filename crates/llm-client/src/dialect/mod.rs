@@ -29,6 +29,7 @@ use crate::framing::{Decoder, JsonListDecoder, SseDecoder, SseFrame};
 use crate::lane::Limits;
 
 mod anthropic;
+mod billing;
 mod body;
 mod custom;
 mod date;
@@ -47,6 +48,8 @@ mod reasoning;
 mod think_tags;
 mod tool_deltas;
 mod whole;
+
+pub(crate) use self::billing::Billing;
 
 pub use custom::{Codec, CodecStream, CustomDialect};
 pub use events::events_of;

@@ -9,6 +9,7 @@ use super::*;
 use crate::transport::Endpoint;
 
 mod anthropic;
+mod anthropic_answers;
 mod anthropic_protocol;
 mod axes;
 mod bad_input;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use llm_types::{Capabilities, Error, ErrorKind, Extra, InvalidSecret, Price, Secret};
+use llm_types::{Capabilities, Error, ErrorKind, Extra, InvalidSecret, Price, Prices, Secret};
 use tower::{Layer, Service};
 
 use super::pricing::Pricing;
@@ -42,7 +42,7 @@ pub struct HttpClientBuilder {
     capabilities: Capabilities,
     headers: HeaderMap,
     extra: Extra,
-    price: Option<Price>,
+    pricing: Pricing,
     layers: Vec<LayerFn>,
     telemetry: Option<Telemetry>,
     traced_as: Option<String>,
@@ -67,7 +67,7 @@ impl HttpClientBuilder {
             capabilities: Capabilities::default(),
             headers: HeaderMap::new(),
             extra: Extra::new(),
-            price: None,
+            pricing: Pricing::default(),
             layers: Vec::new(),
             telemetry: None,
             traced_as: None,
@@ -184,8 +184,20 @@ impl HttpClientBuilder {
     }
 
     /// What the model's tokens cost, so that each answer says its cost. Default: unknown, which is not nothing.
-    pub fn price(mut self, price: Price) -> Self {
-        self.price = Some(price);
+    pub fn price(self, price: Price) -> Self {
+        self.prices(price.into())
+    }
+
+    /// The same with the days that prices begin on.
+    pub fn prices(mut self, prices: Prices) -> Self {
+        self.pricing.prices = Some(Arc::new(prices));
+        self
+    }
+
+    /// Whether the server is trusted to say what its answers cost (`usage.cost`, in US dollars): then that counts, and the
+    /// price only where it says nothing. Default: it is not.
+    pub fn tells_cost(mut self, tells_cost: bool) -> Self {
+        self.pricing.is_told = tells_cost;
         self
     }
 
@@ -272,7 +284,7 @@ impl HttpClientBuilder {
             capabilities: self.capabilities,
             headers: self.headers,
             extra: self.extra,
-            pricing: Pricing::new(self.price),
+            pricing: self.pricing,
             lanes: Lanes::new(state, pool).with_limits(self.limits),
             queue: Queue::default(),
             attempts: stack(Exchange(http)),

@@ -80,7 +80,9 @@ impl Plan for CallPlan<'_> {
         match self.client.attempts.clone().oneshot(attempt).await {
             Ok(mut reply) => {
                 match &mut reply.answer {
-                    Answer::Chat(response) => self.client.price_chat(response, call),
+                    Answer::Chat(response) => {
+                        self.client.price_chat(response, self.job.tier.as_deref(), call);
+                    }
                     Answer::Embeddings(response) => self.client.price_vectors(response, call),
                     Answer::Stream(_) | Answer::Models(_) | Answer::Count(_) => {}
                 }
@@ -106,7 +108,7 @@ impl Plan for CallPlan<'_> {
                 let now = clock::now();
                 guard.fail(&error, fingerprint(&self.job.body), now, clock::random());
                 self.client.tell_state(now);
-                Err(self.client.price_failure(error, call))
+                Err(self.client.price_failure(error, self.job.tier.as_deref(), call))
             }
         }
     }

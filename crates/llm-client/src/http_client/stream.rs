@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use llm_types::{AttemptRecord, ChatResponse, Cost, Error, ErrorKind, Phase, StreamEvent, Usage};
+use llm_types::{AttemptRecord, ChatResponse, Cost, Error, ErrorKind, Phase, StreamEvent};
 use tokio::time::Sleep;
 
 use super::{Inner, plan::fingerprint};
-use crate::attempt::Events;
+use crate::attempt::{Events, Job};
 use crate::call::Call;
 use crate::clock::{self, Instant};
+use crate::dialect::Billing;
 use crate::lane::LaneGuard;
 
 pub(super) struct OpenStream {
@@ -23,7 +24,9 @@ pub(super) struct OpenStream {
     started: Instant,
     /// Those of the call; the last one is this stream's.
     attempts: Vec<AttemptRecord>,
-    usage: Option<Usage>,
+    said: Billing,
+    /// The service tier that was asked for.
+    tier: Option<Box<str>>,
     /// Whether a wrapper above tells the figures what the call cost.
     cost_told: bool,
     /// The end or the error, held back until the cost before it is out.
@@ -40,7 +43,7 @@ impl OpenStream {
         call: &Call,
         started: Instant,
         attempts: Vec<AttemptRecord>,
-        body: &[u8],
+        job: &Job,
     ) -> Self {
         let deadline = call.deadline.map(|at| Box::pin(tokio::time::sleep_until(at)));
         Self {
@@ -50,16 +53,18 @@ impl OpenStream {
             deadline,
             started,
             attempts,
-            usage: None,
+            said: Billing::default(),
+            tier: job.tier.clone(),
             cost_told: call.is_cost_told(),
             last: None,
-            fingerprint: fingerprint(body),
+            fingerprint: fingerprint(&job.body),
         }
     }
 
     /// What has come so far cost this much. Told once: the lane is still held.
     fn cost(&mut self) -> Option<Cost> {
-        let cost = self.client.pricing.cost(self.usage.as_ref()).filter(|_| self.guard.is_some())?;
+        let cost =
+            self.client.pricing.cost(&self.said, self.tier.as_deref()).filter(|_| self.guard.is_some())?;
         self.client.tell_cost(Some(&cost), self.cost_told);
         Some(cost)
     }
@@ -85,9 +90,9 @@ impl OpenStream {
     fn ended(&mut self) {
         if let Some(guard) = self.guard.take() {
             let now = clock::now();
-            guard.succeed(self.usage.map(|usage| usage.total()), now);
+            guard.succeed(self.said.usage.map(|usage| usage.total()), now);
             self.client.tell_state(now);
-            self.client.metrics.succeeded(self.started.elapsed(), self.usage.as_ref());
+            self.client.metrics.succeeded(self.started.elapsed(), self.said.usage.as_ref());
         }
     }
 
@@ -101,7 +106,7 @@ impl OpenStream {
             let now = clock::now();
             guard.fail(&error, self.fingerprint, now, clock::random());
             self.client.tell_state(now);
-            self.client.metrics.failed(self.usage.as_ref());
+            self.client.metrics.failed(self.said.usage.as_ref());
         }
         error
     }
@@ -118,14 +123,11 @@ impl Stream for OpenStream {
         // Events are large: one that is merely looked at is handed on where it stands.
         let polled = this.events.poll_next(cx);
         if let Poll::Ready(Some(Ok(event))) = &polled {
-            match event {
-                StreamEvent::Usage(usage) => this.usage = Some(*usage),
-                StreamEvent::End => {
-                    let cost = this.cost();
-                    this.ended();
-                    return this.behind_cost(cost, Ok(StreamEvent::End));
-                }
-                _ => {}
+            this.said.see(event);
+            if matches!(event, StreamEvent::End) {
+                let cost = this.cost();
+                this.ended();
+                return this.behind_cost(cost, Ok(StreamEvent::End));
             }
         }
         match polled {

@@ -2,10 +2,39 @@
 
 use std::sync::Arc;
 
+use llm_client::clock;
 use llm_client::telemetry::Observer;
-use llm_types::{Error, ErrorKind, Money, Phase, Price, Usage, UsageSource};
+use llm_types::{Cost, Day, Error, ErrorKind, Money, Phase, Price, Prices, Usage, UsageSource};
 
 use super::budget::{Budget, Refusal};
+
+/// What a client's calls cost.
+#[derive(Clone, Debug)]
+pub(super) struct Tariff {
+    pub(super) prices: Arc<Prices>,
+    /// Whether it holds whatever an answer says of its cost.
+    pub(super) is_stated: bool,
+}
+
+impl Tariff {
+    /// The price of today.
+    pub(super) fn today(&self) -> Option<&Price> {
+        self.prices.on(Day::of_unix(clock::unix_seconds()))
+    }
+
+    /// What this usage costs by it, in the standard tier.
+    fn cost(&self, usage: &Usage) -> Option<Cost> {
+        self.prices.cost(usage, None, clock::unix_seconds())
+    }
+}
+
+/// What an answer cost: as it says itself, unless the price is stated here.
+fn known_cost(tariff: Option<&Tariff>, usage: Option<&Usage>, told: Option<&Cost>) -> Option<Cost> {
+    match tariff {
+        Some(tariff) if tariff.is_stated => tariff.cost(usage?),
+        _ => told.cloned(),
+    }
+}
 
 /// Money, where the price is known, and tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,10 +79,13 @@ impl Estimate {
         Charge { amount: self.amount(self.likely_output, price), is_estimate: true }
     }
 
-    /// What this usage costs. A class of tokens without a price is charged at the estimate, never at nothing.
-    fn charge(&self, usage: &Usage, price: Option<&Price>) -> Charge {
-        let cost = price.and_then(|price| price.cost(usage)).map(|cost| cost.total);
-        let money = cost.or_else(|| self.likely(price).amount.money);
+    /// What this usage costs, where its cost is not known by the usual price, which may not be the one of its tier. A class
+    /// of tokens without a price is charged at the estimate, never at nothing.
+    fn charge(&self, usage: &Usage, cost: Option<&Cost>, tariff: Option<&Tariff>) -> Charge {
+        let price = tariff.and_then(Tariff::today);
+        let cost = cost.map(|cost| cost.total);
+        let usual = || Some(tariff?.cost(usage)?.total);
+        let money = cost.or_else(usual).or_else(|| self.likely(price).amount.money);
         let is_estimate = usage.source == UsageSource::Estimated || (cost.is_none() && money.is_some());
         Charge { amount: Amount { money, tokens: usage.total() }, is_estimate }
     }
@@ -64,7 +96,7 @@ impl Estimate {
 #[derive(Debug)]
 pub(super) struct Reservation {
     budgets: Vec<Arc<Budget>>,
-    price: Option<Arc<Price>>,
+    price: Option<Tariff>,
     estimate: Estimate,
     /// Who is told what the call cost, where that is no guess.
     observer: Option<Arc<Observer>>,
@@ -82,10 +114,10 @@ impl Reservation {
     /// to be waited for.
     pub(super) fn check(
         budgets: &[Arc<Budget>],
-        price: Option<&Arc<Price>>,
+        price: Option<&Tariff>,
         estimate: Estimate,
     ) -> Result<(), Refused> {
-        let most = estimate.most(price.map(Arc::as_ref));
+        let most = estimate.most(price.and_then(Tariff::today));
         let mut waits = None;
         for (at, budget) in budgets.iter().enumerate() {
             match budget.check(most) {
@@ -100,12 +132,12 @@ impl Reservation {
     /// Draws from each, or from none.
     pub(super) fn take(
         budgets: &[Arc<Budget>],
-        price: Option<&Arc<Price>>,
+        price: Option<&Tariff>,
         estimate: Estimate,
     ) -> Result<Self, Refused> {
         // Looked at before anything is taken: to take and give back would wake those who wait, again and again.
         Self::check(budgets, price, estimate)?;
-        let most = estimate.most(price.map(Arc::as_ref));
+        let most = estimate.most(price.and_then(Tariff::today));
         for (at, budget) in budgets.iter().enumerate() {
             if let Err(refusal) = budget.reserve(most) {
                 // Another call was quicker since they were looked at.
@@ -126,43 +158,64 @@ impl Reservation {
         self.estimate
     }
 
-    /// The call was answered, and used this much, where that was said.
-    pub(super) fn answered(mut self, usage: Option<&Usage>) {
-        let price = self.price.as_deref();
-        let charge = match usage {
-            Some(usage) => self.estimate.charge(usage, price),
-            None => self.estimate.likely(price),
+    fn today(&self) -> Option<&Price> {
+        self.price.as_ref().and_then(Tariff::today)
+    }
+
+    /// The call was answered, used this much and cost this much, where that is known. Gives what is known of the cost.
+    pub(super) fn answered(mut self, usage: Option<&Usage>, told: Option<&Cost>) -> Option<Cost> {
+        let cost = known_cost(self.price.as_ref(), usage, told);
+        self.tell(cost.as_ref());
+        let price = self.today();
+        let charge = match (usage, &cost) {
+            (Some(usage), cost) => self.estimate.charge(usage, cost.as_ref(), self.price.as_ref()),
+            // A server that counts money and no tokens.
+            (None, Some(cost)) => {
+                let likely = self.estimate.likely(price);
+                Charge { amount: Amount { money: Some(cost.total), ..likely.amount }, is_estimate: true }
+            }
+            (None, None) => self.estimate.likely(price),
         };
         self.end(Some(charge));
+        cost
+    }
+
+    /// Puts into the figures what the call cost by the price that is stated here. Else whoever knows the cost has told it.
+    fn tell(&self, cost: Option<&Cost>) {
+        let is_stated = self.price.as_ref().is_some_and(|price| price.is_stated);
+        if let (Some(observer), Some(cost), true) = (&self.observer, cost, is_stated)
+            && cost.usage != UsageSource::Estimated
+        {
+            observer.record_cost(cost.total.usd());
+        }
     }
 
     /// The call failed. What it used is charged, where that is known; its likely cost, where the server may have written
     /// all the same; else nothing.
     pub(super) fn failed(mut self, error: &Error) {
-        let price = self.price.as_deref();
-        let charge = match error.partial().and_then(|partial| partial.usage.as_ref()) {
-            Some(usage) => Some(self.estimate.charge(usage, price)),
-            None => may_be_paid(error).then(|| self.estimate.likely(price)),
+        let partial = error.partial().and_then(|partial| Some((partial.usage?, partial.cost.as_ref())));
+        let charge = match partial {
+            Some((usage, told)) => {
+                let cost = known_cost(self.price.as_ref(), Some(&usage), told);
+                self.tell(cost.as_ref());
+                Some(self.estimate.charge(&usage, cost.as_ref(), self.price.as_ref()))
+            }
+            None => may_be_paid(error).then(|| self.estimate.likely(self.today())),
         };
         self.end(charge);
     }
 
     fn end(&mut self, charge: Option<Charge>) {
         if !std::mem::replace(&mut self.ended, true) {
-            let most = self.estimate.most(self.price.as_deref());
+            let most = self.estimate.most(self.today());
             self.budgets.iter().for_each(|budget| budget.settle(most, charge));
-            if let (Some(observer), Some(Charge { amount, is_estimate: false })) = (&self.observer, charge)
-                && let Some(money) = amount.money
-            {
-                observer.record_cost(money.usd());
-            }
         }
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.end(Some(self.estimate.likely(self.price.as_deref())));
+        self.end(Some(self.estimate.likely(self.today())));
     }
 }
 
@@ -198,14 +251,21 @@ mod tests {
             let totals = Totals { input: 80, output: 20, cache_write_1h: cache_write, ..Totals::default() };
             Usage::from_totals(totals, UsageSource::Reported)
         };
-        let known = ESTIMATE.charge(&used(None), Some(&price()));
+        let tariff = |price: &Price| Tariff { prices: Arc::new(price.clone().into()), is_stated: true };
+        let charge = |usage: &Usage, price: Option<&Price>| {
+            let cost = price.and_then(|price| price.cost(usage));
+            ESTIMATE.charge(usage, cost.as_ref(), price.map(tariff).as_ref())
+        };
+        let known = charge(&used(None), Some(&price()));
         assert_eq!((known.amount.money.unwrap().pico(), known.is_estimate), (280_000_000, false));
-        let unpriced_class = ESTIMATE.charge(&used(Some(1)), Some(&price()));
+        let unpriced_class = charge(&used(Some(1)), Some(&price()));
         assert_eq!(
             (unpriced_class.amount.money.unwrap().pico(), unpriced_class.is_estimate),
             (600_000_000, true)
         );
-        let no_price = ESTIMATE.charge(&used(None), None);
+        let untold = ESTIMATE.charge(&used(None), None, Some(&tariff(&price())));
+        assert_eq!((untold.amount.money.unwrap().pico(), untold.is_estimate), (280_000_000, true));
+        let no_price = charge(&used(None), None);
         assert_eq!(no_price, Charge { amount: Amount { money: None, tokens: 100 }, is_estimate: false });
         assert_eq!(ESTIMATE.most(Some(&price())).money.unwrap().pico(), 10_100_000_000);
     }

@@ -195,7 +195,7 @@ fn money_cannot_be_limited_where_the_price_is_unknown() {
         if tagged { builder.per_tag("team", money, 9) } else { builder.budget(Budget::new("job", money)) }
             .build()
     };
-    let half = Price { output: None, ..price() };
+    let half = llm_types::Price { rates: price().rates.with(llm_types::Class::Output, None), ..price() };
     for (price, tagged) in [(None, false), (None, true), (Some(half), false)] {
         let error = build(price, tagged).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
@@ -457,4 +457,65 @@ proptest! {
         let largest = calls.iter().map(|(most, _)| 30 + 10 * most).max().unwrap_or_default();
         prop_assert!(!refused || budget.spent().money.plus(micro(largest)) > micro(limit));
     }
+}
+
+/// What an answer of a pool's dearer member says that it cost.
+fn told(total: u64) -> llm_types::Cost {
+    llm_types::Cost { total: micro(total), source: Some("told".into()), ..llm_types::Cost::default() }
+}
+
+#[tokio::test]
+async fn a_stated_price_holds_and_a_usual_one_gives_way_to_what_the_answer_says() {
+    // Twenty tokens read and five written are 70 at this price; the answer says 300, or nothing.
+    for (is_stated, says, spent, written, estimated) in [
+        (true, Some(told(300)), 70, Some(70), 0),
+        (true, None, 70, Some(70), 0),
+        (false, Some(told(300)), 300, Some(300), 0),
+        (false, None, 70, None, 1),
+    ] {
+        for streamed in [false, true] {
+            let budget = Budget::new("job", BudgetLimits::money(micro(1000)));
+            let fake = Fake::new(None);
+            let answer =
+                ChatResponse { usage: Some(usage(20, 5)), cost: says.clone(), ..ChatResponse::default() };
+            let mut events = vec![text("yes"), Ok(StreamEvent::Usage(usage(20, 5)))];
+            events.extend(says.clone().map(|cost| Ok(StreamEvent::Cost(Box::new(cost)))));
+            events.push(Ok(StreamEvent::End));
+            *fake.events.lock().unwrap() = events;
+            fake.answers.lock().unwrap().push(Ok(answer));
+            let builder = Budgeted::builder(fake.clone() as Arc<dyn ModelClient>).budget(Arc::clone(&budget));
+            let builder = if is_stated { builder.price(price()) } else { builder.usual_price(price()) };
+            let client = builder.build().unwrap();
+            let answer = if streamed {
+                let events = events_of(client.stream(request(12)).await.unwrap()).await;
+                let costs = events.iter().filter(|event| matches!(event, StreamEvent::Cost(_))).count();
+                assert_eq!(costs, usize::from(written.is_some()), "{events:?}");
+                assert!(matches!(events.last(), Some(StreamEvent::End)), "{events:?}");
+                let mut collector = llm_types::Collector::new();
+                events.into_iter().for_each(|event| collector.push(event));
+                collector.finish()
+            } else {
+                client.send(request(12)).await.unwrap()
+            };
+            assert_eq!(
+                answer.cost.map(|cost| cost.total),
+                written.map(micro),
+                "{is_stated} {says:?} {streamed}"
+            );
+            let state = budget.state();
+            assert_eq!(
+                (state.spent.money, state.estimated),
+                (micro(spent), estimated),
+                "{is_stated} {says:?}"
+            );
+        }
+    }
+}
+
+async fn events_of(mut stream: ChatStream) -> Vec<StreamEvent> {
+    let mut events = Vec::new();
+    while let Some(event) = stream.next().await {
+        events.push(event.unwrap());
+    }
+    events
 }

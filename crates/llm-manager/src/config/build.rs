@@ -77,12 +77,7 @@ pub(super) fn build(
         sites: HashMap::new(),
     };
     let configured: Vec<String> = providers.iter().map(|provider| provider.name.clone()).collect();
-    let prices = providers.iter().flat_map(|provider| {
-        let price =
-            |model: &ModelEntry| Some((format!("{}/{}", provider.name, model.name), model.price.clone()?));
-        provider.models.iter().filter_map(price)
-    });
-    let spending = Arc::new(Spending::new(prices.collect()));
+    let spending = Arc::new(Spending::default());
     // A client without budgets is not wrapped.
     let budgeted = |provider: Arc<dyn Provider>| -> Arc<dyn Provider> {
         if budgets.is_empty() { provider } else { Arc::new(Budgeting::new(provider, spending.clone())) }
@@ -256,7 +251,7 @@ impl Builder<'_> {
                 model: model.model.clone(),
                 base_url: model.base_url.as_ref().filter(|_| base.is_some()).map(|url| url.value.clone()),
                 settings: Some(settings),
-                price: model.price.clone(),
+                price: model.price.clone().map(Into::into),
                 think_tags: model.think_tags,
                 extra: model.extra.clone(),
                 headers,

@@ -14,7 +14,7 @@ use llm_client::ModelClient;
 use llm_client::dialect::Dialect;
 use llm_client::transport::Endpoint;
 use llm_provider::{KeySupply, ModelConfig, Provider, SpecProvider, catalogue};
-use llm_types::{Error, ErrorKind, Price};
+use llm_types::{Error, ErrorKind, Prices};
 
 use super::layers::SetBy;
 use super::load::Loaded;
@@ -37,8 +37,9 @@ pub struct Choice {
     pub key_by: Option<String>,
     /// The settings that somebody changed, with their origins.
     pub settings: Vec<SetBy>,
-    /// What its tokens cost, where the configuration says so of the model at its own address.
-    pub price: Option<Price>,
+    /// What its tokens cost: as the configuration says of the model at its own address, else by a list of the user's or our
+    /// table.
+    pub price: Option<Prices>,
     /// What the user should be told about the choice.
     pub warnings: Vec<String>,
     target: Target,
@@ -191,7 +192,7 @@ impl Loaded {
             address_by: None,
             key_by,
             settings: self.set_by(provider.name(), &model.name),
-            price: model.price.clone(),
+            price: provider.price_of(&model),
             warnings: Vec::new(),
             target: match given {
                 Some(_) => Target::Own(provider, model),
@@ -235,7 +236,7 @@ impl Loaded {
             address_by: Some(url.by.to_owned()),
             key_by,
             settings: self.set_by(provider.name(), &model.name),
-            price: None,
+            price: provider.price_of(&model),
             warnings,
             target: Target::Own(provider, model),
         })

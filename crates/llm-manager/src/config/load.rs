@@ -2,10 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use llm_provider::Shared;
+use llm_provider::{PriceTable, Shared};
 use llm_types::{Error, ErrorKind};
 
 use super::build;
@@ -13,7 +15,7 @@ use super::files;
 use super::layers::{Layers, SetBy};
 use super::outline::{self, Outline};
 use super::outside::Outside;
-use super::schema::{Config, Setting};
+use super::schema::{Config, Located, Setting};
 use super::seeds::SeedKind;
 use super::site::ConfiguredProvider;
 use crate::Budgets;
@@ -169,6 +171,25 @@ pub fn load(sources: &Sources<'_>) -> Result<Loaded, Error> {
     load_config(config, files, sources)
 }
 
+/// The most bytes of a list of prices: those of others are long.
+const MOST_PRICES: u64 = 16 << 20;
+
+/// The user's own list of prices.
+fn price_list(file: &Located<PathBuf>) -> Result<Arc<PriceTable>, Error> {
+    let shown = file.value.display();
+    let unread = |e: std::io::Error| file.place.error(format_args!("{shown}: {e}")).with_source(e);
+    let mut text = String::new();
+    let opened = File::open(&file.value).map_err(unread)?;
+    opened.take(MOST_PRICES + 1).read_to_string(&mut text).map_err(unread)?;
+    if u64::try_from(text.len()).is_ok_and(|length| length > MOST_PRICES) {
+        return Err(file
+            .place
+            .error(format_args!("{shown}: a list of prices has at most {MOST_PRICES} bytes")));
+    }
+    let table = PriceTable::parse(&text, &shown.to_string()).map_err(|e| file.place.error(e.message()))?;
+    Ok(Arc::new(table))
+}
+
 /// Builds a manager from a configuration that was read.
 pub(super) fn load_config(
     mut config: Config,
@@ -191,6 +212,7 @@ pub(super) fn load_config(
     let outline = outline::Reader { layers: &layers, env: sources.env }.outline(&config);
     let shared = sources.shared.clone().unwrap_or_else(|| Arc::new(Shared::new(sources.env)));
     let budgets = sources.budgets.clone().unwrap_or_default();
+    shared.set_prices(config.prices.as_ref().map(price_list).transpose()?);
     let built = build::build(
         config,
         sources,
@@ -295,8 +317,11 @@ fn read_older(
 
 /// A cloned repository must not be able to redirect a key.
 fn untrusted(place: &str, key: &str, path: &Path, user: Option<&Path>) -> Error {
-    let message =
-        format!("{place}: a project's file may not set {key}: it could send your keys and prompts elsewhere");
+    let harm = match key {
+        "prices" => "it could let more be spent than you want",
+        _ => "it could send your keys and prompts elsewhere",
+    };
+    let message = format!("{place}: a project's file may not set {key}: {harm}");
     let own = user.map_or_else(|| "your own configuration".to_owned(), |user| user.display().to_string());
     Error::new(ErrorKind::Config, message).with_hint(format!(
         "if you trust it, name it: --config {}; or move the line to {own}",

@@ -1,6 +1,7 @@
 //! What the files say, merged, each thing with its place: for those who want to see the configuration rather than use it.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use http::HeaderMap;
 use llm_provider::KeySupply;
@@ -30,6 +31,8 @@ pub struct Said {
 /// The files' word, merged.
 #[derive(Clone, Debug, Default)]
 pub struct Outline {
+    /// The user's own list of prices.
+    pub prices: Option<Said>,
     /// Names that stand for others, by name.
     pub aliases: Vec<Said>,
     /// The providers that are configured, in their order.
@@ -132,7 +135,9 @@ impl Reader<'_> {
             .map(|alias| said(&alias.name, alias.target.as_str(), &alias.place))
             .collect();
         aliases.sort_by(|one, other| one.key.cmp(&other.key));
+        let list = |file: &Located<PathBuf>| said("prices", file.value.display().to_string(), &file.place);
         Outline {
+            prices: config.prices.as_ref().map(list),
             aliases,
             providers: config.providers.iter().map(|entry| self.provider(entry)).collect(),
             pools: config.pools.iter().map(|entry| self.pool(entry)).collect(),

@@ -8,7 +8,7 @@ use llm_client::lane::DeclaredLimits;
 use llm_client::transport::Endpoint;
 use llm_client::{ModelClient, Settings};
 use llm_provider::{Clients, ModelConfig, Provider, ProviderSpec, Shared, SpecProvider};
-use llm_types::{Error, Extra};
+use llm_types::{Error, Extra, Prices};
 
 use crate::{Member, Pool, Strategy};
 
@@ -203,6 +203,17 @@ impl Provider for ConfiguredProvider {
             return Some(Endpoint::parse(model.base_url.as_deref()?).ok()?.to_string());
         }
         self.site_of(model).map_or_else(|| self.address(), Provider::address)
+    }
+
+    fn price_of(&self, model: &ModelConfig) -> Option<Prices> {
+        if model.price.is_some() || self.is_moved(model) {
+            return model.price.clone();
+        }
+        let here = match self.site_of(model) {
+            Some(site) => site.price_of(&ModelConfig { base_url: None, ..model.clone() }),
+            None => self.base.price_of(model),
+        };
+        here.or_else(|| model.price.clone())
     }
 
     fn key_origin_of(&self, model: &ModelConfig) -> Option<&str> {

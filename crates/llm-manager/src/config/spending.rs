@@ -4,11 +4,11 @@
 //! known.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use llm_client::ModelClient;
 use llm_provider::{Clients, ModelConfig, Provider, ProviderSpec};
-use llm_types::{Error, Price};
+use llm_types::{Error, Prices};
 
 use super::groups;
 use super::schema::{BudgetEntry, Per};
@@ -21,7 +21,8 @@ const MOST_TAGS: usize = 10_000;
 /// Every budget of a configuration, and what models cost.
 #[derive(Debug, Default)]
 pub(super) struct Spending {
-    prices: HashMap<String, Price>,
+    /// By `provider/model`, from the day a client of it is first made.
+    prices: Mutex<HashMap<String, Prices>>,
     /// Set when all names are known.
     rules: OnceLock<Vec<Rule>>,
 }
@@ -47,10 +48,6 @@ enum Draws {
 }
 
 impl Spending {
-    pub(super) fn new(prices: HashMap<String, Price>) -> Self {
-        Self { prices, rules: OnceLock::new() }
-    }
-
     /// Looks up what the budgets name, and takes their limits over.
     ///
     /// # Errors
@@ -81,6 +78,11 @@ impl Spending {
         // Only this sets it, and once.
         let _ = self.rules.set(named.into_iter().map(rule).collect());
         Ok(())
+    }
+
+    fn prices(&self) -> MutexGuard<'_, HashMap<String, Prices>> {
+        // Entries are whole: what a panic left behind is true.
+        self.prices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rules(&self) -> &[Rule] {
@@ -124,8 +126,8 @@ impl Spending {
             return Ok(client);
         }
         let mut builder = Budgeted::builder(client);
-        if let Some(price) = self.prices.get(id) {
-            builder = builder.price(price.clone());
+        if let Some(price) = self.prices().get(id) {
+            builder = builder.usual_price(price.clone());
         }
         for rule in rules.iter().filter_map(|at| self.rules().get(*at)) {
             builder = match &rule.draws {
@@ -160,6 +162,9 @@ impl Budgeting {
 
     fn make(&self, model: &ModelConfig) -> Result<Arc<dyn ModelClient>, Error> {
         let id = format!("{}/{}", self.name(), model.name);
+        if let Some(price) = self.inner.price_of(model) {
+            self.spending.prices().insert(id.clone(), price);
+        }
         self.spending.wrap(&id, &self.spending.of(&id), self.inner.create_client(model)?)
     }
 }
@@ -210,6 +215,10 @@ impl Provider for Budgeting {
 
     fn address_of(&self, model: &ModelConfig) -> Option<String> {
         self.inner.address_of(model)
+    }
+
+    fn price_of(&self, model: &ModelConfig) -> Option<Prices> {
+        self.inner.price_of(model)
     }
 
     fn key_origin_of(&self, model: &ModelConfig) -> Option<&str> {

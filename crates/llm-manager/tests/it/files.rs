@@ -143,6 +143,11 @@ fn a_projects_file_may_not_redirect_a_key_unless_it_is_trusted() {
         lab.args.config = Some(lab.project_file());
         lab.load().unwrap_or_else(|e| panic!("{text}: {e}"));
     }
+    let error = Lab::new().project("prices = '/etc/hosts'").load().unwrap_err();
+    assert!(
+        error.message().ends_with("may not set prices: it could let more be spent than you want"),
+        "{error}"
+    );
     let harmless = "default = 'openai/x'\nmax_retries = 0\n[providers.openai.models.y]\nextra = { a = 1 }";
     Lab::new().project(harmless).load().unwrap();
 }

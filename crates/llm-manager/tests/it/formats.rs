@@ -116,7 +116,7 @@ fn a_mistake_is_told_alike_in_every_format() {
             "\n\"a\\nb\" = 1",
             "\n\"a\\nb\": 1",
             "{\n\"a\\nb\": 1}",
-            "2: unknown key `a\\nb`; allowed are default, aliases, providers",
+            "2: unknown key `a\\nb`; allowed are default, prices, aliases, providers",
         ),
         (
             "aliases = [1]",

@@ -285,6 +285,16 @@ fn a_bad_budget_limit_or_price_is_refused_with_its_place() {
             "2: providers.openai.models.x.price.input: $0.00000001 for a million tokens is finer than a millionth of a \
              dollar, or beyond reason",
         ),
+        (
+            "[providers.openai.models.x]\nprice = { input = 1, output = 2, when = [{ input = 3 }] }",
+            "2: providers.openai.models.x.price.when: a rule needs a condition: `above`, `tier` or `hours`",
+        ),
+        (
+            "[providers.openai.models.x]\nprice = { input = 1, output = 2, when = [{ above = 3, ouput = 3 }] }",
+            "2: providers.openai.models.x.price.when: unknown field `ouput`, expected one of `input`, `output`, \
+             `cache_read`, `cache_write_5m`, `cache_write_1h`, `reasoning`, `audio_input`, `image_input`, \
+             `audio_output`, `when`, `from`, `source`, `as_of`, `above`, `tier`, `hours`",
+        ),
     ] {
         assert_eq!(refused(text), message, "{text}");
     }

@@ -7,11 +7,12 @@ use llm_client::clock;
 use llm_client::dialect::AuthHeader;
 use llm_client::transport::Endpoint;
 use llm_client::{HttpClient, ModelClient};
-use llm_types::{Error, ErrorKind, Secret};
+use llm_types::{Error, ErrorKind, Prices, Secret};
 
 use super::SpecProvider;
 use crate::catalogue;
 use crate::families;
+use crate::prices::PriceTable;
 use crate::provider::{ModelConfig, Provider as _};
 use crate::spec::ProviderSpec;
 
@@ -100,8 +101,12 @@ impl SpecProvider {
         for (name, declared) in &self.limits {
             builder = builder.shared_limit(self.shared.lanes().update_limit(name, *declared, clock::now()));
         }
-        if let Some(price) = &model.price {
-            builder = builder.price(price.clone());
+        // What the user says of the price goes before what a server says of the cost, and that before our table.
+        let is_told =
+            model.price.is_none() && row.owns(address) && PriceTable::built_in().tells_cost(row.name);
+        builder = builder.tells_cost(is_told);
+        if let Some(prices) = self.prices_at(model, address) {
+            builder = builder.prices(Prices::clone(&prices));
         }
         if let Some(tokens) = tokens {
             builder = builder.tokens(tokens);
@@ -129,6 +134,26 @@ impl SpecProvider {
             builder = builder.name(&model.name);
         }
         builder.build()
+    }
+
+    /// What a model costs at an address: as its configuration says, else a list of the user's, else our own table, which
+    /// speaks for the vendors' own hosts only. Somebody else's server has prices of its own.
+    pub(super) fn prices_at(&self, model: &ModelConfig, address: &Endpoint) -> Option<Arc<Prices>> {
+        if let Some(price) = &model.price {
+            return Some(Arc::new(price.clone()));
+        }
+        let row = self.row_at(address);
+        let (owns, wire) = (row.owns(address), model.wire());
+        let listed = self.shared.prices().and_then(|list| {
+            // A list that names the provider means it where it is; one that names the vendor, the vendor.
+            let own = model.base_url.as_deref().is_none_or(|url| self.shares_keys_with(url));
+            let by_name = own.then(|| list.find(&self.name, wire)).flatten();
+            by_name
+                .or_else(|| list.find(row.name, wire).filter(|_| owns))
+                .map(|found| Arc::clone(&found.prices))
+        });
+        let ours = || PriceTable::built_in().find(row.name, wire).map(|found| Arc::clone(&found.prices));
+        if owns { listed.or_else(ours) } else { listed }
     }
 
     pub(super) fn keys_for(&self, model: &ModelConfig, address: &Endpoint) -> Result<Vec<Secret>, Error> {

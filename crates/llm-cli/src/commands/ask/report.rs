@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llm_types::{AttemptRecord, ChatResponse, FinishReason, Message, ToolCall, Usage, Warning};
+use llm_types::{AttemptRecord, ChatResponse, Cost, FinishReason, Message, ToolCall, Usage, Warning};
 use serde::{Serialize, Serializer};
 
 use super::talk::{Outcome, Went};
@@ -23,8 +23,8 @@ pub(super) struct Report<'a> {
     finish_reason: Option<FinishReason>,
     native_finish_reason: Option<&'a str>,
     usage: Option<Usage>,
-    /// Unknown: there is no table of prices yet.
-    cost: Option<f64>,
+    /// Null where the price is not known.
+    cost: Option<&'a Cost>,
     #[serde(serialize_with = "millis")]
     latency_ms: Option<Duration>,
     #[serde(serialize_with = "millis")]
@@ -71,7 +71,7 @@ impl<'a> Report<'a> {
             finish_reason: response.finish_reason(),
             native_finish_reason: response.choices.first().and_then(|c| c.native_finish_reason.as_deref()),
             usage: response.usage,
-            cost: None,
+            cost: response.cost.as_ref(),
             latency_ms: Some(*total),
             first_token_ms: *first,
             attempts: attempt_log.len(),
@@ -122,7 +122,7 @@ fn millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok
     time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)).serialize(serializer)
 }
 
-/// One line: `m-1 1 204→312 tok (1 024 cached), 2.1 s, first 0.4 s, price unknown`.
+/// One line: `m-1 1 204→312 tok (1 024 cached), 2.1 s, first 0.4 s, $0.0031`.
 pub(super) fn figures(model: &str, outcome: &Outcome) -> String {
     let model = outcome.response.model.as_deref().unwrap_or(model);
     let tokens = match &outcome.response.usage {
@@ -138,7 +138,10 @@ pub(super) fn figures(model: &str, outcome: &Outcome) -> String {
         None => "tokens unknown".to_owned(),
     };
     let first = outcome.first.map(|first| format!(", first {}", span(first))).unwrap_or_default();
-    safe::line(&format!("{model} {tokens}, {}{first}, price unknown", span(outcome.total)))
+    // Unknown is not nothing.
+    let cost = outcome.response.cost.as_ref().map(|cost| cost.total.to_string());
+    let cost = cost.as_deref().unwrap_or("price unknown");
+    safe::line(&format!("{model} {tokens}, {}{first}, {cost}", span(outcome.total)))
 }
 
 /// The calls of an answer that nobody has run, a line each.
@@ -239,6 +242,15 @@ mod tests {
         assert_eq!(
             figures("x", &outcome(None)),
             "m-1-2026 1 204→312 tok (1 024 cached), 2.1 s, first 0.4 s, price unknown"
+        );
+        let mut priced = outcome(None);
+        priced.response.cost =
+            "1.5/10".parse::<llm_types::Price>().unwrap().cost(&priced.response.usage.unwrap());
+        assert!(figures("x", &priced).ends_with(", first 0.4 s, $0.0049"), "{}", figures("x", &priced));
+        let json = serde_json::to_value(Report::new("m", &priced)).unwrap();
+        assert_eq!(
+            json["cost"],
+            serde_json::json!({"total_usd": "0.004926", "input_usd": "0.001806", "output_usd": "0.00312", "usage": "reported"})
         );
     }
 }

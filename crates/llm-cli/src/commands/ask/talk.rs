@@ -214,6 +214,13 @@ async fn streamed(
         [] => error.with_attempts(stream.attempts().to_vec()),
         _ => error,
     });
+    // A stream that was stopped has not said its cost.
+    let response = &mut outcome.response;
+    if outcome.stopped.is_some()
+        && let (None, Some(cost_of), Some(usage)) = (&response.cost, stream.cost_of(), &response.usage)
+    {
+        response.cost = cost_of(usage);
+    }
     // Dropping the stream cancels the request at the server, where it is not at its end.
     Ok(outcome)
 }

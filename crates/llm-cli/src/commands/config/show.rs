@@ -153,6 +153,10 @@ fn as_text(view: &View, origins: bool) -> String {
         page.open("default", None);
         page.said("default", default);
     }
+    if let Some(prices) = &view.prices {
+        page.open("prices", None);
+        page.said("prices", prices);
+    }
     page.open("settings", None);
     page.rows(&view.settings);
     page.open("aliases", None);

@@ -73,6 +73,9 @@ pub(super) struct View {
     v: u8,
     /// The model for those who name none.
     pub(super) default: Option<Fact>,
+    /// The user's own list of prices.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) prices: Option<Fact>,
     /// Where a call would go now.
     pub(super) call: Option<CallView>,
     /// What holds for all models, but for what providers and models say.
@@ -210,6 +213,7 @@ impl View {
         Self {
             v: 1,
             default: loaded.default_model().map(|(value, from)| Fact { value: value.into(), from }),
+            prices: outline.prices.as_ref().map(|said| fact(said, &rename)),
             call: choice.map(|choice| call(loaded, choice, &rename)),
             aliases: facts(&outline.aliases, &rename),
             providers: providers

@@ -4,6 +4,9 @@
 //! [`Quirks::max_output`](crate::dialect::Quirks::max_output). Members of a request's `extra` go into the body as they are,
 //! but for two that are headers here and members elsewhere: `anthropic_version` and `anthropic_beta` (a text, or a list
 //! of them).
+//!
+//! What is to be cached is marked where it stands: `cache_control` (with `ttl` `5m` or `1h`) among the extra members of a
+//! text, a medium, a tool or a call marks that block, of a message its last block, and of a request all of it.
 
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, HeaderValue};

@@ -28,7 +28,8 @@ pub(super) fn write(request: &ChatRequest, choice: bool, body: &mut Body) -> Res
             // Its own tools are told by their members, others by a type.
             Tool::Native(raw) => {
                 if let Some(own) = Extra::parse(raw.get()).ok().filter(|tool| tool.get("type").is_none()) {
-                    declared |= own.get("functionDeclarations").is_some();
+                    let names = ["functionDeclarations", "function_declarations"];
+                    declared |= names.into_iter().any(|name| own.get(name).is_some());
                     natives.push(raw);
                     continue;
                 }

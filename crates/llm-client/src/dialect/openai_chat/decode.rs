@@ -1,5 +1,6 @@
 //! Whole bodies: the answer to a plain call, or to a streamed one that came in one piece.
 
+use http::StatusCode;
 use llm_types::{Error, StreamEvent};
 
 use super::stream::{StreamState, no_answer, tells_error};
@@ -27,7 +28,9 @@ pub(crate) fn decode_events(
         .map_err(|error| json::broken("the body", &error))?;
     let failed = tells_error(&answer);
     if !failed && answer.choices.is_empty() {
-        return Err(no_answer());
+        // A status inside tells a failure of a shape of the server's own.
+        let told = error_body::parse(&text).filter(|failure| failure.status.is_some());
+        return Err(told.map_or_else(no_answer, |failure| failure.into_error(StatusCode::OK, target)));
     }
     let state = StreamState::new(target);
     if failed {

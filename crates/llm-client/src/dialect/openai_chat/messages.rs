@@ -65,7 +65,7 @@ enum SentPart<'a> {
 enum Thoughts<'a> {
     None,
     Text { member: &'static str, text: String },
-    Details { plain: String, blocks: Vec<&'a Reasoning> },
+    Details { plain: String, blocks: Vec<Cow<'a, Reasoning>> },
 }
 
 struct SentCall<'a> {
@@ -339,11 +339,39 @@ impl<'a> Builder<'a, '_> {
                 if kept.is_empty() && plain.is_empty() {
                     Thoughts::None
                 } else {
-                    Thoughts::Details { plain, blocks: kept }
+                    Thoughts::Details { plain, blocks: put_together(kept) }
                 }
             }
         })
     }
+}
+
+/// The blocks as the server numbered them: pieces of one may have come between those of another.
+fn put_together(blocks: Vec<&Reasoning>) -> Vec<Cow<'_, Reasoning>> {
+    let index = |block: &Reasoning| block.extra.get("index").map(|raw| raw.get().to_owned());
+    let is_open = |block: &Reasoning| {
+        block.signature.is_none() && block.encrypted.is_none() && block.extra.get("type").is_none()
+    };
+    let mut whole: Vec<Cow<'_, Reasoning>> = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        let goes_on = |before: &&mut Cow<'_, Reasoning>| {
+            is_open(before)
+                && block.encrypted.is_none()
+                && block.extra.get("type").is_none()
+                && index(block).is_some()
+                && (index(before), before.summary) == (index(block), block.summary)
+        };
+        match whole.iter_mut().find(goes_on) {
+            Some(before) => {
+                let before = before.to_mut();
+                before.text.push_str(&block.text);
+                before.signature = block.signature.clone();
+                before.id = before.id.take().or_else(|| block.id.clone());
+            }
+            None => whole.push(Cow::Borrowed(block)),
+        }
+    }
+    whole
 }
 
 /// Whether reasoning came as a block, and not as plain text.

@@ -76,6 +76,7 @@ impl StreamState {
         let mut answer = Answer::default();
         let repaired = match json::parse_into(&mut answer, data, &mut scratch) {
             Ok(repaired) => repaired,
+            Err(_) if is_several(data) => return self.several(frame, out),
             Err(_) if frame.at_end && !frame.bare => return self.cut_event(out),
             // A sign of life under a name of the server's own.
             Err(_) if is_aside(frame) => return Ok(()),
@@ -97,6 +98,16 @@ impl StreamState {
         self.content |= out.iter().skip(from).any(StreamEvent::is_content);
         self.done |= whole;
         if failed { Err(self.failure(data)) } else { result }
+    }
+
+    /// Takes a frame of several lines as so many events: their server leaves out what parts them.
+    fn several(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+        let mut lines = frame.data.lines().peekable();
+        while let Some(data) = lines.next() {
+            let at_end = (frame.at_end || frame.bare) && lines.peek().is_none();
+            self.step(SseFrame { data, at_end, bare: false, ..frame }, out)?;
+        }
+        Ok(())
     }
 
     /// Ends the stream after a clean end of the body.
@@ -281,6 +292,12 @@ impl Head {
         let id = self.id.as_deref().unwrap_or_default();
         format!("call_{}", short_id(&[id.as_bytes(), &choice.to_le_bytes(), &call.to_le_bytes()]))
     }
+}
+
+/// Whether the first of several lines is a chunk by itself. One document may be written over several lines, too.
+fn is_several(data: &str) -> bool {
+    let first = data.split_once('\n').map(|(first, _)| first.trim()).unwrap_or_default();
+    first.starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(first).is_ok()
 }
 
 /// Whether a frame is neither a chunk nor an error, by its name and by what it holds.

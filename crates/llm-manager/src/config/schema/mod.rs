@@ -5,7 +5,7 @@ mod provider;
 mod rules;
 mod values;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use llm_types::Error;
 
@@ -22,6 +22,8 @@ use crate::names;
 #[derive(Debug, Default)]
 pub(super) struct Config {
     pub(super) default: Option<Located<String>>,
+    /// A file with prices.
+    pub(super) prices: Option<Located<PathBuf>>,
     pub(super) settings: Vec<Setting>,
     pub(super) aliases: Vec<Alias>,
     pub(super) providers: Vec<ProviderEntry>,
@@ -41,7 +43,7 @@ pub(super) struct Alias {
     pub(super) place: Place,
 }
 
-const TOP: &[&str] = &["default", "aliases", "providers", "pools", "chains", "budgets", "limits"];
+const TOP: &[&str] = &["default", "prices", "aliases", "providers", "pools", "chains", "budgets", "limits"];
 
 impl Config {
     /// Reads one file.
@@ -73,6 +75,7 @@ impl Config {
     /// As [`read`](Self::read).
     pub(super) fn of(mut top: Section, home: Option<&Path>) -> Result<Self, Error> {
         let default = top.take("default").map(|entry| named(&entry)).transpose()?;
+        let prices = top.take("prices").map(|entry| price_file(&entry, home)).transpose()?;
         let settings = settings_of(&mut top, home)?;
         let aliases = each(&mut top, "aliases", |entry| alias(&entry))?;
         let providers = each(&mut top, "providers", |entry| {
@@ -92,6 +95,7 @@ impl Config {
         top.finish(&with_settings(TOP))?;
         Ok(Self {
             default,
+            prices,
             settings,
             aliases,
             providers,
@@ -108,6 +112,7 @@ impl Config {
     pub(super) fn over(self, lower: Self) -> Self {
         let mut merged = lower;
         merged.default = self.default.or(merged.default);
+        merged.prices = self.prices.or(merged.prices);
         merge_settings(&mut merged.settings, self.settings);
         replace(&mut merged.aliases, self.aliases, |alias| &alias.name);
         for upper in self.providers {
@@ -177,6 +182,10 @@ impl Config {
     /// The first thing in the file that only a trusted file may say: where requests go, what they go through, and
     /// which key goes along. Gives its place and its key.
     pub(super) fn needs_trust(&self) -> Option<(&Place, String)> {
+        // Lower prices would let more be spent than the user wants to.
+        if let Some(prices) = &self.prices {
+            return Some((&prices.place, "prices".to_owned()));
+        }
         if let Some(setting) = guarded(&self.settings) {
             return Some((&setting.place, setting.key.to_owned()));
         }
@@ -202,6 +211,12 @@ fn each<T>(top: &mut Section, key: &str, read: impl Fn(Entry) -> Result<T, Error
 fn replace<T>(lower: &mut Vec<T>, upper: Vec<T>, name: impl Fn(&T) -> &String) {
     lower.retain(|old| !upper.iter().any(|new| name(new) == name(old)));
     lower.extend(upper);
+}
+
+/// `prices = "prices.json"`.
+fn price_file(entry: &Entry, home: Option<&Path>) -> Result<Located<PathBuf>, Error> {
+    let path = resolve(entry.filled_text()?, entry.place.folder(), home);
+    Ok(Located { value: path, place: entry.place.clone() })
 }
 
 fn alias(entry: &Entry) -> Result<Alias, Error> {

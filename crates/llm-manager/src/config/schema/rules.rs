@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use llm_types::{Error, Money, Price, Rate};
+use llm_types::{Class, Error, Money, Price, Rate, Rates, Rule};
 
 use super::values::{Located, count, names};
 use crate::config::reader::{Entry, Place, Section};
@@ -80,24 +80,27 @@ pub(super) fn price(entry: Entry) -> Result<Price, Error> {
         let rate = Rate::try_from(money(&entry)?).map_err(|e| entry.error(e.to_string()))?;
         Ok::<_, Error>(Some(rate))
     };
-    let price = Price {
-        input: rate("input")?,
-        output: rate("output")?,
-        cache_read: rate("cache_read")?,
-        cache_write_5m: rate("cache_write_5m")?,
-        cache_write_1h: rate("cache_write_1h")?,
-        reasoning: rate("reasoning")?,
-        audio_input: rate("audio_input")?,
-        image_input: rate("image_input")?,
-        audio_output: rate("audio_output")?,
-        source: Some(place.to_string().into()),
-        as_of: None,
-    };
+    let mut rates = Rates::default();
+    for class in Class::ALL {
+        rates = rates.with(class, rate(class.as_str())?);
+    }
+    let rules = section.take("when").map(|entry| conditions(&entry)).transpose()?.unwrap_or_default();
+    let price = Price { rates, rules, source: Some(place.to_string().into()), ..Price::default() };
     section.finish(RATES)?;
     if !price.is_known() {
         return Err(place.error(format_args!("{full}: a price has input and output")));
     }
     Ok(price)
+}
+
+/// `when = [{ above = 200000, input = 0.3 }, { tier = "flex", input = 0.075 }]`.
+fn conditions(entry: &Entry) -> Result<Vec<Rule>, Error> {
+    let json = entry.value.to_json().map_err(|e| entry.error(e))?;
+    serde_json::from_str(json.get()).map_err(|e| {
+        // Where in the text made of the list it is, helps nobody.
+        let message = e.to_string();
+        entry.error(message.split(" at line ").next().unwrap_or_default())
+    })
 }
 
 const RATES: &[&str] = &[
@@ -110,6 +113,7 @@ const RATES: &[&str] = &[
     "audio_input",
     "image_input",
     "audio_output",
+    "when",
 ];
 
 fn own_name(entry: &Entry, what: &str) -> Result<String, Error> {

@@ -69,7 +69,7 @@ impl SeedKind {
 
     /// Knows a file by what stands in it; `None` for one of ours.
     pub(super) fn detect(top: &Section) -> Option<Self> {
-        let ours = ["providers", "aliases", "pools", "chains", "budgets", "limits"];
+        let ours = ["providers", "aliases", "pools", "chains", "budgets", "limits", "prices"];
         if top.is_empty() || ours.iter().any(|key| top.has(key)) {
             return None;
         }

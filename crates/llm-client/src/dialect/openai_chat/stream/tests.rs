@@ -418,6 +418,46 @@ fn blocks_of_reasoning_are_put_together_by_number_and_kind() {
 }
 
 #[test]
+fn pieces_of_blocks_that_come_between_each_other_go_back_as_two_blocks() {
+    let detail = |json: &str| chunk(&format!(r#"{{"reasoning_details":[{json}]}}"#), "");
+    let response = answer(&[
+        &detail(r#"{"type":"reasoning.text","text":"a","format":"f","index":0}"#),
+        &detail(r#"{"type":"reasoning.summary","summary":"s","index":1}"#),
+        &detail(r#"{"type":"reasoning.text","text":"b","format":"f","index":0}"#),
+        &detail(r#"{"type":"reasoning.summary","summary":"um","index":1}"#),
+        &detail(r#"{"type":"reasoning.text","text":"c","signature":"sig","format":"f","index":0}"#),
+        &detail(r#"{"type":"reasoning.text","text":"d","format":"f","index":0}"#),
+        &chunk(r#"{"content":"t"}"#, "stop"),
+    ]);
+    let quirks =
+        Quirks { replay: Replay { when: ReplayWhen::Always, field: ReplayField::Details }, ..Quirks::NONE };
+    let target = WireTarget { quirks: &quirks, ..TARGET };
+    let request = llm_types::ChatRequest::new(vec![response.message().unwrap().clone()]);
+    let encoded = crate::dialect::openai_chat::encode(&request, &target, false).unwrap();
+    assert_snapshot!(String::from_utf8_lossy(&encoded.body), @r#"{"model":"some-model","messages":[{"role":"assistant","content":"t","reasoning_details":[{"type":"reasoning.text","text":"abc","signature":"sig","format":"f","index":0},{"type":"reasoning.summary","summary":"sum","index":1},{"type":"reasoning.text","text":"d","format":"f","index":0}]}]}"#);
+}
+
+#[test]
+fn events_that_nothing_parts_are_told_apart() {
+    let (one, two) = (chunk(r#"{"content":"a"}"#, ""), chunk(r#"{"content":"b"}"#, "stop"));
+    for stream in [
+        format!("data: {one}\ndata: {two}\ndata: [DONE]\n\n"),
+        format!("data: {one}\ndata: {two}\ndata: [DONE]"),
+        format!("{one}\n{two}\n"),
+    ] {
+        let (events, result) = read(&stream, &TARGET);
+        result.unwrap_or_else(|error| panic!("{stream}: {error:?}"));
+        assert_eq!(collect(events).text(), "ab", "{stream}");
+    }
+    // The last of them is cut.
+    let (events, result) = read(&format!("data: {one}\ndata: {{\"choi"), &TARGET);
+    assert_eq!((result.unwrap_err().kind(), collect(events).text().as_str()), (ErrorKind::Truncated, "a"));
+    // One document over several lines is one.
+    let long = two.replace(",\"choices\"", ",\ndata: \"choices\"");
+    assert_eq!(collect(read(&format!("data: {long}\n\n"), &TARGET).0).text(), "b");
+}
+
+#[test]
 fn reasoning_alone_is_no_answer_and_says_so() {
     let response = answer(&[&chunk(r#"{"reasoning":"hm"}"#, "length"), "[DONE]"]);
     assert_eq!((response.text(), response.reasoning()), (String::new(), "hm".to_owned()));
@@ -703,6 +743,16 @@ fn a_body_without_events_is_read_as_what_it_is() {
         read("[{\n  \"error\": {\n    \"code\": 404,\n    \"message\": \"no such model\"\n  }\n}]", &TARGET);
     let error = result.unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::NotFound, "no such model"));
+    let whole = |body: &str| {
+        crate::dialect::openai_chat::decode_events(body.as_bytes(), &TARGET, &mut Vec::new()).unwrap_err()
+    };
+    let error = whole(r#"{"code":500,"msg":"internal","data":null,"success":false}"#);
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Server, "internal"));
+    let error = whole(r#"{"code":0,"msg":"ok","data":null}"#);
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Protocol, "the body holds no answer (no choices)")
+    );
     let (_, result) = read("{\"a\":1}", &TARGET);
     assert_eq!(result.unwrap_err().kind(), ErrorKind::Protocol);
     let (_, result) = read("{\"error\":", &TARGET);
