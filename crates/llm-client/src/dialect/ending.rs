@@ -15,12 +15,12 @@ pub(crate) struct Reported {
 #[derive(Debug, Default)]
 pub(crate) struct UsageSoFar {
     usage: Option<Usage>,
-    /// As sent, where it holds more than the ledger has places for.
+    /// Where it was sent, if it holds more than the ledger has places for.
     json: String,
 }
 
 impl UsageSoFar {
-    /// Takes the next snapshot, and gives it on when it has changed.
+    /// Takes the next snapshot, and gives it on when it has changed. `json` holds it as it was sent.
     pub(crate) fn take(&mut self, reported: &Reported, json: &str) -> Option<StreamEvent> {
         self.json.clear();
         if reported.more {
@@ -32,13 +32,18 @@ impl UsageSoFar {
     }
 
     /// What was said of tokens on the way holds for the whole, now that it is whole. What the ledger has no place for is
-    /// given under this name.
-    pub(crate) fn finish(&mut self, name: &str, out: &mut Vec<StreamEvent>) {
+    /// given under this name, as `sent` finds it in the last JSON.
+    pub(crate) fn finish(
+        &mut self,
+        name: &str,
+        sent: impl FnOnce(&str) -> Option<Box<RawValue>>,
+        out: &mut Vec<StreamEvent>,
+    ) {
         if let Some(usage) = self.usage.filter(|usage| usage.source == UsageSource::Partial) {
             out.push(StreamEvent::Usage(Usage { source: UsageSource::Reported, ..usage }));
         }
         if !self.json.is_empty()
-            && let Ok(value) = RawValue::from_string(std::mem::take(&mut self.json))
+            && let Some(value) = sent(&self.json)
         {
             out.push(StreamEvent::Extra { choice: None, name: name.to_owned(), value });
         }

@@ -76,3 +76,40 @@ impl Frames<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The data of the frames of a chunk; `alone`: each is taken from a feed of its own.
+    fn data(mut decoder: Decoder, chunk: &[u8], alone: bool) -> Vec<String> {
+        let (mut found, mut used) = (Vec::new(), 0);
+        loop {
+            let mut frames = decoder.feed(&chunk[used..]);
+            while let Some(frame) = frames.next().unwrap() {
+                found.push(frame.data.to_owned());
+                if alone {
+                    break;
+                }
+            }
+            used += frames.used();
+            if used == chunk.len() {
+                break;
+            }
+        }
+        found.extend(decoder.finish().unwrap().map(|frame| frame.data.to_owned()));
+        found
+    }
+
+    #[test]
+    fn frames_may_be_taken_from_one_feed_or_from_one_each() {
+        let events = || Decoder::Events(SseDecoder::new(1 << 10));
+        let list = || Decoder::List(JsonListDecoder::new(1 << 10));
+        let stream = b"\xEF\xBB\xBFevent: a\r\ndata: 1\r\ndata: 2\r\n\r\n: x\n\ndata: 3\r\rdata: 4\n\nid: 5\ndata: end";
+        assert_eq!(data(events(), stream, true), ["1\n2", "3", "4", "end"]);
+        assert_eq!(data(events(), stream, true), data(events(), stream, false));
+        let items = b" [ {\"a\": [1, \"]\"]},\n{\"b\": 2} , 3, {\"c\"";
+        assert_eq!(data(list(), items, true), ["{\"a\": [1, \"]\"]}", "{\"b\": 2}", "3", "{\"c\""]);
+        assert_eq!(data(list(), items, true), data(list(), items, false));
+    }
+}

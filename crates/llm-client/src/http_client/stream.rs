@@ -120,22 +120,23 @@ impl Stream for OpenStream {
         if let Some(last) = this.last.take() {
             return Poll::Ready(Some(last));
         }
-        match this.events.poll_next(cx) {
-            Poll::Ready(Some(Ok(event))) => {
-                this.said.see(&event);
-                if matches!(event, StreamEvent::End) {
-                    let cost = this.cost();
-                    this.ended();
-                    return this.behind_cost(cost, Ok(event));
-                }
-                Poll::Ready(Some(Ok(event)))
+        // Events are large: one that is merely looked at is handed on where it stands.
+        let polled = this.events.poll_next(cx);
+        if let Poll::Ready(Some(Ok(event))) = &polled {
+            this.said.see(event);
+            if matches!(event, StreamEvent::End) {
+                let cost = this.cost();
+                this.ended();
+                return this.behind_cost(cost, Ok(StreamEvent::End));
             }
+        }
+        match polled {
+            Poll::Ready(Some(Ok(_))) | Poll::Ready(None) => polled,
             Poll::Ready(Some(Err(error))) => {
                 let cost = this.cost();
                 let error = this.failed(error);
                 this.behind_cost(cost, Err(error))
             }
-            Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 let late = this.guard.is_some()
                     && this.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready());

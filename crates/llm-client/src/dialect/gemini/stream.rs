@@ -92,7 +92,7 @@ impl StreamState {
         for candidate in std::mem::take(&mut self.candidates) {
             candidate.close(out);
         }
-        self.usage.finish("usageMetadata", out);
+        self.usage.finish("usageMetadata", usage::sent, out);
         out.push(StreamEvent::End);
         Ok(())
     }
@@ -149,12 +149,17 @@ impl StreamState {
         }
         let failed = answer.error.some().is_some();
         let from = out.len();
-        let result = self.answer(answer, out);
+        let result = self.answer(answer, json, out);
         self.content |= out.iter().skip(from).any(StreamEvent::is_content);
         if failed { Err(errors::error_of(json, StatusCode::OK, &self.target.lend())) } else { result }
     }
 
-    fn answer(&mut self, answer: &mut Answer<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+    fn answer(
+        &mut self,
+        answer: &mut Answer<'_>,
+        json: &str,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<(), Error> {
         let Answer { candidates, feedback, usage, model, id, created, error, rest, .. } = answer;
         if !self.started && error.some().is_none() {
             self.started = true;
@@ -171,10 +176,10 @@ impl StreamState {
                 out.push(StreamEvent::Extra { choice: None, name: name.into_owned(), value });
             }
         }
-        if usage.some().is_some() {
+        if usage.present {
             let source = if self.is_complete() { UsageSource::Reported } else { UsageSource::Partial };
-            if let Some(reported) = usage::read(*usage, source) {
-                out.extend(self.usage.take(&reported, usage.json()));
+            if let Some(reported) = usage::read(usage, source) {
+                out.extend(self.usage.take(&reported, json));
             }
         }
         self.feedback(*feedback, refused, out)

@@ -1,18 +1,17 @@
 //! Tokens used: a snapshot in every chunk, of which the last one counts.
 
 use llm_types::{Totals, Usage, UsageSource};
+use serde_json::value::RawValue;
 
-use super::wire::{Modality, Tokens};
+use super::wire::{Metered, Modality, Tokens};
 use crate::dialect::ending::Reported;
-use crate::dialect::json::{Few, Raw};
+use crate::dialect::json::{self, Few, Raw};
 
 /// Reads the usage of an answer; `None` where it counts nothing.
 ///
 /// The prompt holds what was cached, and not what server-side tools put before the model; the candidates do not hold the
 /// thoughts, unless the total proves that they do.
-pub(super) fn read(raw: Raw<'_>, source: UsageSource) -> Option<Reported> {
-    let mut tokens = Tokens::default();
-    raw.read_into(&mut tokens)?;
+pub(super) fn read(tokens: &Tokens<'_>, source: UsageSource) -> Option<Reported> {
     let [prompt, candidates, thoughts, tool_use, total] =
         [tokens.prompt, tokens.candidates, tokens.thoughts, tokens.tool_use, tokens.total].map(Raw::count);
     if [prompt, candidates, thoughts, tool_use, total].iter().all(Option::is_none) {
@@ -50,6 +49,13 @@ pub(super) fn read(raw: Raw<'_>, source: UsageSource) -> Option<Reported> {
     Some(Reported { usage: Usage::from_totals(totals, source), more })
 }
 
+/// The usage of these answers as it was sent, of which the last one counts.
+pub(super) fn sent(answers: &str) -> Option<Box<RawValue>> {
+    let mut scratch = String::new();
+    let (answers, _) = json::parse::<Few<Metered<'_>, 1>>(answers, &mut scratch).ok()?;
+    answers.iter().filter_map(|answer| answer.usage.some()).last().map(ToOwned::to_owned)
+}
+
 fn of_kind(details: &Few<Modality<'_>, 1>, kind: &str) -> Option<u64> {
     details.iter().find(|part| part.kind.as_str() == kind)?.count.count()
 }
@@ -59,7 +65,7 @@ mod tests {
     use super::*;
 
     fn read_json(json: &str) -> Option<Reported> {
-        read(serde_json::from_str(json).unwrap(), UsageSource::Reported)
+        read(&serde_json::from_str(json).unwrap(), UsageSource::Reported)
     }
 
     /// `(input, output, [cache read, audio read, image read, reasoning, audio written])`.

@@ -9,11 +9,16 @@ wire! {
     struct Answer {
         candidates: Few<Candidate<'a>, 1> = "candidates",
         feedback: Raw<'a> = "promptFeedback",
-        usage: Raw<'a> = "usageMetadata",
+        usage: Tokens<'a> = "usageMetadata",
         model: Text<'a> = "modelVersion",
         id: Text<'a> = "responseId",
         created: Text<'a> = "createTime",
         error: Raw<'a> = "error",
+    }
+
+    /// An answer, of which only the tokens are asked.
+    struct Metered {
+        usage: Raw<'a> = "usageMetadata",
     }
 
     /// What was made of the prompt.

@@ -97,8 +97,9 @@ pub(crate) struct Few<T, const N: usize> {
 }
 
 impl<T, const N: usize> Default for Few<T, N> {
+    #[inline(always)]
     fn default() -> Self {
-        Self { first: std::array::from_fn(|_| None), more: Vec::new() }
+        Self { first: [const { None }; N], more: Vec::new() }
     }
 }
 
@@ -206,7 +207,7 @@ impl<'de, T: Fill<'de>, const N: usize> Deserialize<'de> for Few<T, N> {
 }
 
 /// Members that a type does not know, null ones left out.
-pub(crate) type Rest<'a> = Few<(Cow<'a, str>, &'a RawValue), 4>;
+pub(crate) type Rest<'a> = Few<(Cow<'a, str>, &'a RawValue), 3>;
 
 /// The name of a member, lent where it has no escapes.
 pub(crate) struct Key<'a>(pub(crate) Cow<'a, str>);
@@ -227,12 +228,20 @@ macro_rules! wire {
         }
     )*) => {$(
         $(#[$doc])*
-        #[derive(Debug, Default)]
+        #[derive(Debug)]
         #[allow(dead_code, reason = "not every object is asked for what it has besides")]
         pub(crate) struct $name<'a> {
             $($(#[$field_doc])* pub(crate) $field: $type,)*
             pub(crate) rest: $crate::dialect::json::Rest<'a>,
             pub(crate) present: bool,
+        }
+
+        // In place: a derived one copies from level to level.
+        impl Default for $name<'_> {
+            #[inline(always)]
+            fn default() -> Self {
+                Self { $($field: Default::default(),)* rest: Default::default(), present: false }
+            }
         }
 
         impl<'de: 'a, 'a> $crate::dialect::json::Fill<'de> for $name<'a> {

@@ -122,7 +122,8 @@ impl StreamState {
         for choice in std::mem::take(&mut self.choices) {
             choice.close(&self.head, self.target.origin(), out);
         }
-        self.usage.finish("usage", out);
+        let sent = |json: &str| RawValue::from_string(json.to_owned()).ok();
+        self.usage.finish("usage", sent, out);
         out.push(StreamEvent::End);
         Ok(())
     }
