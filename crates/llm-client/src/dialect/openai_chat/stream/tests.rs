@@ -328,6 +328,9 @@ fn reasons_have_aliases_and_come_once() {
     for (word, reason) in [
         ("stop", FinishReason::Stop),
         ("eos", FinishReason::Stop),
+        ("eos_token", FinishReason::Stop),
+        ("content_filter: RECITATION", FinishReason::ContentFilter),
+        ("function_call_filter: MALFORMED_FUNCTION_CALL", FinishReason::Error),
         ("length", FinishReason::Length),
         ("model_length", FinishReason::Length),
         ("tool_calls", FinishReason::ToolCalls),
