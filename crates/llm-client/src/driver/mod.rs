@@ -206,9 +206,12 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
                     turn = None;
                     match plan.attempt(lane, permit, call).await {
                         Ok(answer) => return Ok(answer),
-                        Err(error) if call.is_driven() => return Err(plan.describe(error)),
+                        Err(error) if call.is_driven() && !error.kind().is_unsent() => {
+                            return Err(plan.describe(error));
+                        }
                         Err(error) => {
-                            // A client below that had no room sent nothing.
+                            // A client below that had no room sent nothing: another may be asked, also where only one
+                            // attempt may be made.
                             if !error.kind().is_unsent() {
                                 progress.started(&rules, lane);
                             }
@@ -230,7 +233,7 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
             }
         }
         match progress.step(&rules, refusal.as_ref(), clock::now()) {
-            _ if call.is_driven() => return Err(plan.describe(unavailable(refusal.as_ref(), now))),
+            _ if call.is_driven() => return Err(plan.describe(not_now(last, refusal.as_ref(), now))),
             Step::GiveUp { .. } => {
                 let error = last.unwrap_or_else(|| unavailable(refusal.as_ref(), now));
                 return Err(plan.describe(error));
@@ -256,6 +259,14 @@ async fn run<P: Plan>(plan: &P, call: &Call) -> Result<P::Answer, Error> {
             }
         }
     }
+}
+
+/// What a driven call says when nobody sent it: the error of one that was asked, unless only the others have a date.
+fn not_now(asked: Option<Error>, refusal: Option<&NotBefore>, now: Instant) -> Error {
+    let is_dated = refusal.is_some_and(|refusal| refusal.at.is_some());
+    asked
+        .filter(|error| error.retry_after().is_some() || !is_dated)
+        .unwrap_or_else(|| unavailable(refusal, now))
 }
 
 /// Which of two errors the caller should see: one that a server gave says more than one of a lane that sent nothing, and

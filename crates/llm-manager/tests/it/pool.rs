@@ -443,3 +443,22 @@ async fn a_member_with_too_little_left_is_passed_over() {
     let error = pool.send(request).await.unwrap_err();
     assert_eq!((error.kind(), poor.asked(), rich.asked()), (ErrorKind::Budget, 0, 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_member_with_too_little_left_is_passed_over_below_another_pool_too() {
+    for fallback in [true, false] {
+        let (poor, rich) = (Scripted::fine("a/poor"), Scripted::fine("a/rich"));
+        let budgeted = |client: &Arc<Scripted>, tokens| {
+            let client = Arc::clone(client) as Arc<dyn ModelClient>;
+            let budget = Budget::new("its own", BudgetLimits::tokens(tokens));
+            Member::new(Arc::new(Budgeted::builder(client).budget(budget).build().unwrap()))
+        };
+        let request = ChatRequest { max_tokens: Some(50), ..ChatRequest::user("hi") };
+        let members = [budgeted(&poor, 20), budgeted(&rich, 1000)];
+        let inner = Pool::builder("pool/inner").members(members).strategy(Strategy::Fallback);
+        let inner = inner.fallback(fallback).build().unwrap();
+        let outer = Pool::builder("pool/outer").member(Member::new(Arc::new(inner))).build().unwrap();
+        let answer = outer.send(request.clone()).await.map(|response| response.text());
+        assert_eq!(answer.unwrap(), "a/rich", "fallback: {fallback}");
+    }
+}

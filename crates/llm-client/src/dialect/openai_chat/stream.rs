@@ -1,6 +1,7 @@
 //! From chunks to stream events; a whole answer goes the same way as one chunk, so that both give the same.
 
 mod choice;
+mod sound;
 
 use std::borrow::Cow;
 

@@ -2,15 +2,14 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use llm_types::{Extra, FinishReason, NativePart, Reasoning, StreamEvent};
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::Head;
+use super::sound::{self, Sound};
 use crate::dialect::MADE_BY;
 use crate::dialect::events::only_reasoning;
-use crate::dialect::json::{Few, Raw, Rest, Text};
+use crate::dialect::json::{Few, Raw, Rest};
 use crate::dialect::members::{Lists, Members};
 use crate::dialect::openai_chat::wire::{Audio, Call, Choice, Content, ContentPart, Detail, Function, Said};
 use crate::dialect::quirks::Quirks;
@@ -51,18 +50,6 @@ pub(super) struct ChoiceState {
     sound: Option<Sound>,
     /// Something was given that must come back with the message.
     replays: bool,
-}
-
-/// A sound that came in pieces.
-#[derive(Debug, Default)]
-struct Sound {
-    pieces: u32,
-    /// As sent, while there is one piece only.
-    sent: Option<Box<RawValue>>,
-    id: Option<String>,
-    data: Vec<u8>,
-    transcript: String,
-    expires_at: Option<Box<RawValue>>,
 }
 
 impl ChoiceState {
@@ -149,7 +136,7 @@ impl ChoiceState {
             out.push(StreamEvent::Extra { choice: Some(choice), name, value });
         }
         if let Some(sound) = self.sound.take() {
-            self.replays |= sound.id.is_some();
+            self.replays |= sound.has_id();
             sound.close(choice, out);
         }
         if let Some(value) = origin.filter(|_| self.replays).and_then(|origin| to_raw_value(origin).ok()) {
@@ -413,22 +400,10 @@ impl ChoiceState {
     fn sound(&mut self, raw: Raw<'_>) {
         let mut scratch = String::new();
         let Some(piece) = raw.read::<Audio<'_>>(&mut scratch, &mut self.repaired) else { return };
-        let says = |text: &Text<'_>| !text.as_str().is_empty();
-        let expires = piece.expires_at.some().filter(|at| at.get() != "0");
-        if !says(&piece.id) && !says(&piece.data) && !says(&piece.transcript) && expires.is_none() {
-            return;
+        if sound::says_something(&piece) {
+            let is_broken = !self.sound.get_or_insert_default().take(piece, raw);
+            self.repaired |= is_broken;
         }
-        let sound = self.sound.get_or_insert_default();
-        sound.pieces += 1;
-        sound.sent = if sound.pieces == 1 { raw.some().map(ToOwned::to_owned) } else { None };
-        // Each piece is base64 of its own.
-        match BASE64_STANDARD.decode(piece.data.as_str()) {
-            Ok(bytes) => sound.data.extend_from_slice(&bytes),
-            Err(_) => self.repaired = true,
-        }
-        sound.transcript.push_str(piece.transcript.as_str());
-        sound.id = piece.id.owned().or(sound.id.take());
-        sound.expires_at = expires.map(ToOwned::to_owned).or(sound.expires_at.take());
     }
 
     /// Unknown members of the message: lists come in pieces, and what must come back goes into the message.
@@ -447,37 +422,6 @@ impl ChoiceState {
                 out.push(StreamEvent::Extra { choice: Some(choice), name, value });
             }
         }
-    }
-}
-
-impl Sound {
-    fn bytes(&self) -> usize {
-        self.data.len().saturating_add(self.transcript.len())
-    }
-
-    fn close(self, choice: u32, out: &mut Vec<StreamEvent>) {
-        let (name, id) = ("audio".to_owned(), self.id.clone());
-        if let Some(value) = self.sent.clone().or_else(|| self.join().ok()) {
-            out.push(StreamEvent::Extra { choice: Some(choice), name: name.clone(), value });
-        }
-        // The next request refers to the sound by its id.
-        let mut reference = Extra::new();
-        if let Some(id) = id
-            && reference.set("id", &id).is_ok()
-            && let Ok(value) = to_raw_value(&reference)
-        {
-            out.push(StreamEvent::Replay { choice, call: None, name, value });
-        }
-    }
-
-    /// The pieces as one object.
-    fn join(self) -> Result<Box<RawValue>, serde_json::Error> {
-        let mut all = Extra::new();
-        all.set("id", &self.id)?;
-        all.set("data", &BASE64_STANDARD.encode(&self.data))?;
-        all.set("transcript", &self.transcript)?;
-        all.set("expires_at", &self.expires_at)?;
-        to_raw_value(&all)
     }
 }
 
