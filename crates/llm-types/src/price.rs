@@ -200,6 +200,19 @@ impl Prices {
         &self.0
     }
 
+    /// The same prices, with a remark behind where they come from.
+    #[must_use]
+    pub fn remarked(&self, remark: &str) -> Self {
+        let remarked = |price: &Price| Price {
+            source: Some(match &price.source {
+                Some(source) => format!("{source} ({remark})").into(),
+                None => remark.into(),
+            }),
+            ..price.clone()
+        };
+        Self(self.0.iter().map(remarked).collect())
+    }
+
     /// What a call cost at this time, in seconds since 1970, in this service tier.
     #[must_use]
     pub fn cost(&self, usage: &Usage, tier: Option<&str>, at: u64) -> Option<Cost> {

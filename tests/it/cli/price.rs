@@ -170,6 +170,12 @@ async fn an_answer_says_what_it_cost() {
     elsewhere.push(Reply::text("four").usage(USAGE));
     let json = llm.run(&[&moved[..], &[&elsewhere.base_url()]].concat()).await.exits(0).json();
     assert!(json["cost"].is_null(), "{json}");
+    // A vendor that is asked through a proxy is priced by its own list, which is said.
+    elsewhere.push(Reply::text("four").usage(USAGE));
+    let proxied = ["-m", "openai/gpt-4.1-mini", "2+2?", "--api-key", "k", "--json", "--base-url"];
+    let json = llm.run(&[&proxied[..], &[&elsewhere.base_url()]].concat()).await.exits(0).json();
+    assert!(json["cost"]["total_usd"].is_string(), "{json}");
+    assert!(json["cost"]["source"].as_str().unwrap().contains("another address"), "{json}");
 }
 
 #[tokio::test]

@@ -16,6 +16,9 @@ use crate::prices::PriceTable;
 use crate::provider::{ModelConfig, Provider as _};
 use crate::spec::ProviderSpec;
 
+/// What is said of a vendor's price where its models are asked for at another address.
+const ELSEWHERE: &str = "the vendor's price; it was asked at another address";
+
 impl SpecProvider {
     /// The client of a model: the one that is kept, where the model is what its name stands for, and one of its own where
     /// it differs. `at` is an address known only now.
@@ -102,8 +105,9 @@ impl SpecProvider {
             builder = builder.shared_limit(self.shared.lanes().update_limit(name, *declared, clock::now()));
         }
         // What the user says of the price goes before what a server says of the cost, and that before our table.
-        let is_told =
-            model.price.is_none() && row.owns(address) && PriceTable::built_in().tells_cost(row.name);
+        let is_told = model.price.is_none()
+            && (row.owns(address) || self.is_vendor(row))
+            && PriceTable::built_in().tells_cost(row.name);
         builder = builder.tells_cost(is_told);
         if let Some(prices) = self.prices_at(model, address) {
             builder = builder.prices(Prices::clone(&prices));
@@ -136,24 +140,35 @@ impl SpecProvider {
         builder.build()
     }
 
-    /// What a model costs at an address: as its configuration says, else a list of the user's, else our own table, which
-    /// speaks for the vendors' own hosts only. Somebody else's server has prices of its own.
+    /// What a model costs at an address: as its configuration says, else a list of the user's, else our own table. Lists of
+    /// a vendor speak for its own hosts, and for a vendor that was moved to another address (a proxy, say), which the
+    /// source then tells; not for a server of another name.
     pub(super) fn prices_at(&self, model: &ModelConfig, address: &Endpoint) -> Option<Arc<Prices>> {
         if let Some(price) = &model.price {
             return Some(Arc::new(price.clone()));
         }
-        let row = self.row_at(address);
-        let (owns, wire) = (row.owns(address), model.wire());
+        let (row, wire) = (self.row_at(address), model.wire());
+        let owns = row.owns(address);
+        let means_vendor = owns || self.is_vendor(row);
+        let of_vendor = |list: &PriceTable| {
+            let found = list.find(row.name, wire).filter(|_| means_vendor)?;
+            Some(match owns {
+                true => Arc::clone(&found.prices),
+                false => Arc::new(found.prices.remarked(ELSEWHERE)),
+            })
+        };
         let listed = self.shared.prices().and_then(|list| {
             // A list that names the provider means it where it is; one that names the vendor, the vendor.
             let own = model.base_url.as_deref().is_none_or(|url| self.shares_keys_with(url));
             let by_name = own.then(|| list.find(&self.name, wire)).flatten();
-            by_name
-                .or_else(|| list.find(row.name, wire).filter(|_| owns))
-                .map(|found| Arc::clone(&found.prices))
+            by_name.map(|found| Arc::clone(&found.prices)).or_else(|| of_vendor(&list))
         });
-        let ours = || PriceTable::built_in().find(row.name, wire).map(|found| Arc::clone(&found.prices));
-        if owns { listed.or_else(ours) } else { listed }
+        listed.or_else(|| of_vendor(PriceTable::built_in()))
+    }
+
+    /// Whether the provider is the vendor of this row by its name, wherever it was moved.
+    fn is_vendor(&self, row: &ProviderSpec) -> bool {
+        self.name == row.name
     }
 
     pub(super) fn keys_for(&self, model: &ModelConfig, address: &Endpoint) -> Result<Vec<Secret>, Error> {

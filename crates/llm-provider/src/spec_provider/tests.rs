@@ -1,6 +1,7 @@
 //! Keys and their addresses, names, and clients that are made once.
 
 use super::*;
+use crate::prices::PriceTable;
 
 static ACME: ProviderSpec = ProviderSpec {
     name: "acme",
@@ -154,4 +155,28 @@ fn each_models_address_tells_its_row_where_no_provider_is_named() {
     let provider = SpecProvider::create_from_config("acme", models).unwrap();
     let images = |name: &str| provider.client(name).unwrap().capabilities().images;
     assert_eq!((images("a"), images("b")), (Some(false), None));
+}
+
+#[test]
+fn a_vendor_that_was_moved_keeps_its_price_and_says_so() {
+    let row = crate::catalogue::all()
+        .iter()
+        .find(|row| PriceTable::built_in().rows(row.name).next().is_some())
+        .unwrap();
+    let listed = PriceTable::built_in().rows(row.name).next().unwrap();
+    let price = |name: &str, url: Option<&str>| {
+        let mut provider = SpecProvider::new(row).with_name(name);
+        if let Some(url) = url {
+            provider = provider.with_base_url(url);
+        }
+        let prices = provider.price_of(&ModelConfig::new(listed.model.as_ref()))?;
+        let source = prices.all().first()?.source.as_deref().unwrap_or_default().to_owned();
+        Some((prices.all().len(), source.contains("another address")))
+    };
+    let known = listed.prices.all().len();
+    assert_eq!(price(row.name, None), Some((known, false)));
+    assert_eq!(price(row.name, Some("http://127.0.0.1:4711/v1")), Some((known, true)));
+    // A server under a name of the user's own has prices of its own, unless it is the vendor's.
+    assert_eq!(price("mine", Some("http://127.0.0.1:4711/v1")), None);
+    assert_eq!(price("mine", None), Some((known, false)));
 }

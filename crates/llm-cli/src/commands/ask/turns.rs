@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use llm_client::{Call, Ending, ToolLoop, ToolLoopError, ToolLoopEvent, ToolRun};
+use llm_client::{Call, Ending, ToolLoop, ToolLoopError, ToolLoopEvent, ToolRun, Turn};
 use llm_types::{ChatRequest, ChatResponse, Collector, Cost, Error, ErrorKind, Money, StreamEvent, Tool};
 
 use super::printer::Printer;
@@ -47,8 +47,9 @@ pub(super) async fn run(
     };
     let run = match ended {
         Ended::Run(run) => run,
-        Ended::Stopped(collector, exit) => {
-            let outcome = Outcome { first, ..stopped(*collector, exit, started) };
+        Ended::Stopped(answers, exit) => {
+            let response = last(&ToolRun { messages: Vec::new(), turns: answers, ending: Ending::Finished });
+            let outcome = Outcome { response, first, ..stopped(Collector::new(), exit, started) };
             return Ok((outcome, Went { messages: request.messages.clone(), turns: 0 }));
         }
     };
@@ -73,8 +74,8 @@ pub(super) async fn run(
 /// How a loop ended.
 enum Ended {
     Run(Box<ToolRun>),
-    /// Somebody ended it; what had come of the answer that was being written.
-    Stopped(Box<Collector>, Exit),
+    /// Somebody ended it; the answers so far, the last of them as far as it had come. They are paid for.
+    Stopped(Vec<Turn>, Exit),
 }
 
 async fn whole(
@@ -86,8 +87,8 @@ async fn whole(
     let call = Call::default();
     let result = tokio::select! {
         result = tools.run(request.clone(), &call) => result,
-        exit = signals.next() => return Ok(Ended::Stopped(Box::default(), exit)),
-        () = term::reader_gone() => return Ok(Ended::Stopped(Box::default(), Exit::PipeClosed)),
+        exit = signals.next() => return Ok(Ended::Stopped(Vec::new(), exit)),
+        () = term::reader_gone() => return Ok(Ended::Stopped(Vec::new(), Exit::PipeClosed)),
     };
     let run = result.unwrap_or_else(ToolLoopError::into_run);
     let broken = match &run.ending {
@@ -111,21 +112,25 @@ async fn streamed(
 ) -> Result<(Ended, Option<std::time::Duration>), Failure> {
     let mut reader_gone = pin!(term::reader_gone());
     let mut events = tools.stream(request.clone(), Call::default());
+    let mut answers = Vec::new();
     let mut collector = Collector::new();
     let mut first = None;
-    loop {
+    let stopped_by = loop {
         let due = printer.answer.due();
         let event = tokio::select! {
             event = events.next() => event,
-            exit = signals.next() => return Ok((Ended::Stopped(Box::new(collector), exit), first)),
-            () = &mut reader_gone => return Ok((Ended::Stopped(Box::new(collector), Exit::PipeClosed), first)),
+            exit = signals.next() => break exit,
+            () = &mut reader_gone => break Exit::PipeClosed,
             () = at(due) => {
                 printer.flush()?;
                 continue;
             }
         };
         match event {
-            Some(Ok(ToolLoopEvent::Turn { .. })) => collector = Collector::new(),
+            Some(Ok(ToolLoopEvent::Turn { turn })) => {
+                let before = std::mem::take(&mut collector);
+                answers.extend((turn > 1).then(|| answer(before)));
+            }
             Some(Ok(ToolLoopEvent::Event(event))) => {
                 match &event {
                     StreamEvent::Start { .. } => {}
@@ -145,29 +150,38 @@ async fn streamed(
                 return Err(Failure::from(Error::new(ErrorKind::Internal, message)));
             }
         }
-    }
+    };
+    answers.push(answer(collector));
+    Ok((Ended::Stopped(answers, stopped_by), first))
+}
+
+fn answer(collector: Collector) -> Turn {
+    Turn { response: collector.finish(), results: Vec::new() }
 }
 
 /// The last answer, with what all turns used, cost, tried and warned of.
 fn last(run: &ToolRun) -> ChatResponse {
-    let partial = match &run.ending {
-        Ending::Failed(error) => Some(error.partial().cloned().unwrap_or_default()),
-        _ => None,
+    let (failed, partial) = match &run.ending {
+        Ending::Failed(error) => (Some(error), error.partial()),
+        _ => (None, None),
     };
-    let mut response = partial.or_else(|| run.response().cloned()).unwrap_or_default();
     let turns = || run.turns.iter().map(|turn| &turn.response);
+    let mut response = match failed {
+        Some(_) => partial.cloned().unwrap_or_default(),
+        None => run.response().cloned().unwrap_or_default(),
+    };
     response.usage = run.usage();
     response.cost = run.cost().map(|total| {
-        let sum =
-            |part: fn(&Cost) -> Option<Money>| turns().map(|turn| turn.cost.as_ref().and_then(part)).sum();
-        let known = turns().find_map(|turn| turn.cost.clone()).unwrap_or_default();
+        // What came of an answer that failed was paid for too.
+        let costs = || turns().chain(partial).map(|answer| answer.cost.as_ref());
+        let sum = |part: fn(&Cost) -> Option<Money>| costs().map(|cost| cost.and_then(part)).sum();
+        let first = costs().flatten().next().cloned().unwrap_or_default();
+        let is_one = costs().flatten().all(|cost| (&cost.source, cost.as_of) == (&first.source, first.as_of));
+        let (source, as_of) = if is_one { (first.source, first.as_of) } else { (None, None) };
         let usage = response.usage.map(|usage| usage.source).unwrap_or_default();
-        Cost { total, input: sum(|cost| cost.input), output: sum(|cost| cost.output), usage, ..known }
+        Cost { total, input: sum(|cost| cost.input), output: sum(|cost| cost.output), usage, source, as_of }
     });
-    let failed = match &run.ending {
-        Ending::Failed(error) => error.attempts(),
-        _ => &[],
-    };
+    let failed = failed.map_or(&[][..], Error::attempts);
     response.attempts = turns().flat_map(|turn| &turn.attempts).chain(failed).cloned().collect();
     let mut warnings = Vec::new();
     for warning in turns().flat_map(|turn| &turn.warnings).chain(&response.warnings) {
@@ -177,4 +191,32 @@ fn last(run: &ToolRun) -> ChatResponse {
     }
     response.warnings = warnings;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_cost_are_those_of_every_answer_also_of_one_that_broke_off() {
+        let cost = |input: u128, output: u128, source: &str| Cost {
+            total: Money::from_pico(input + output),
+            input: Some(Money::from_pico(input)),
+            output: Some(Money::from_pico(output)),
+            source: Some(source.into()),
+            ..Cost::default()
+        };
+        let paid = |cost| ChatResponse { cost: Some(cost), ..ChatResponse::default() };
+        let run = |second: Cost| ToolRun {
+            messages: Vec::new(),
+            turns: vec![Turn { response: paid(cost(1, 2, "config")), results: Vec::new() }],
+            ending: Ending::Failed(Error::new(ErrorKind::Truncated, "cut").with_partial(paid(second))),
+        };
+        assert_eq!(last(&run(cost(10, 20, "config"))).cost, Some(cost(11, 22, "config")));
+        // A source that is not that of all is none.
+        assert_eq!(last(&run(cost(10, 20, "a list"))).cost.and_then(|cost| cost.source), None);
+        let nothing = Error::new(ErrorKind::Connection, "refused");
+        let none = ToolRun { messages: Vec::new(), turns: Vec::new(), ending: Ending::Failed(nothing) };
+        assert_eq!(last(&none).cost, None, "what is not known is not nothing");
+    }
 }
