@@ -44,7 +44,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &WireTarget<'_>, stream: boo
     let head = Head::take(&mut extra)?;
     let mut body = Body::new(request.strict);
     let conversation = Conversation::build(request, target, head.is_older(), &mut body)?;
-    let thinking = Thinking::plan(request, stream, quirks, &mut body)?;
+    let thinking = Thinking::plan(request, &conversation, stream, quirks, &mut body)?;
     match head.version_in_body(target.quirks) {
         Some(version) => body.member("anthropic_version", version)?,
         None => body.member("model", target.model)?,
@@ -75,7 +75,7 @@ pub(crate) fn encode_count(request: &ChatRequest, target: &WireTarget<'_>) -> Re
     let head = Head::take(&mut extra)?;
     let mut body = Body::new(request.strict);
     let conversation = Conversation::build(request, target, head.is_older(), &mut body)?;
-    let thinking = Thinking::plan(request, true, target.quirks, &mut body)?;
+    let thinking = Thinking::plan(request, &conversation, true, target.quirks, &mut body)?;
     if let Some(version) = head.version_in_body(target.quirks) {
         body.member("anthropic_version", version)?;
     }

@@ -111,6 +111,20 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
+    /// Whether the next answer goes on with one that has called tools and had no thought: another vendor's, or one that
+    /// began while thinking was off.
+    pub(super) fn goes_on_without_thought(&self) -> bool {
+        let holds =
+            |turn: &Turn<'_>, fits: fn(&Block<'_>) -> bool| turn.blocks.iter().any(|sent| fits(&sent.block));
+        let results = |turn: &Turn<'_>| holds(turn, |block| matches!(block, Block::ToolResult { .. }));
+        let thought = |turn: &Turn<'_>| {
+            holds(turn, |block| matches!(block, Block::Thinking(_) | Block::Redacted { .. }))
+        };
+        let began = self.turns.iter().rposition(|turn| turn.role == "user" && !results(turn));
+        let since = self.turns.get(began.unwrap_or(0)..).unwrap_or_default();
+        self.turns.last().is_some_and(results) && !since.iter().any(thought)
+    }
+
     /// Writes both members.
     pub(super) fn write(&self, body: &mut Body) -> Result<(), Error> {
         if !self.system.is_empty() {

@@ -4,6 +4,7 @@
 use llm_types::{ChatRequest, Error, Extra, ReasoningEffort, ToolChoice};
 use serde_json::value::RawValue;
 
+use super::messages::Conversation;
 use crate::dialect::body::Body;
 use crate::dialect::quirks::{Quirks, ReasoningForm, Setting};
 use crate::dialect::reasoning::{self, Wish};
@@ -55,6 +56,7 @@ impl Thinking {
     /// strictness was asked for, for one that cannot be expressed.
     pub(super) fn plan(
         request: &ChatRequest,
+        conversation: &Conversation<'_>,
         stream: bool,
         quirks: &Quirks,
         body: &mut Body,
@@ -78,6 +80,11 @@ impl Thinking {
         let forced = matches!(request.tool_choice, Some(ToolChoice::Required | ToolChoice::Function(_)));
         if forced && !request.tools.is_empty() && matches!(plan.mode, Some(Mode::Budget(_))) {
             body.warn("reasoning", "this model cannot think where it must call a tool; it was left out")?;
+            plan.mode = None;
+        }
+        if matches!(plan.mode, Some(Mode::Budget(_))) && conversation.goes_on_without_thought() {
+            let message = "this model cannot begin to think between a call and its result; it was left out";
+            body.warn("reasoning", message)?;
             plan.mode = None;
         }
         if let Some(Mode::Budget(budget)) = plan.mode

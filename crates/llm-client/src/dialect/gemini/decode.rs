@@ -7,7 +7,6 @@ use super::errors;
 use super::stream::StreamState;
 use super::wire::Answer;
 use crate::dialect::{WireTarget, json, whole};
-use crate::framing::JsonListDecoder;
 
 /// Reads the body of a 200, as the events of a stream. Events that were given before an error are true.
 ///
@@ -30,14 +29,7 @@ pub(crate) fn decode_events(
         }
         Some(b'[') => {
             let mut state = StreamState::new(target);
-            let mut decoder = JsonListDecoder::new(u64::MAX);
-            let mut frames = decoder.feed(body);
-            while let Some(frame) = frames.next()? {
-                state.step(frame, out)?;
-            }
-            if let Some(frame) = decoder.finish()? {
-                state.step(frame, out)?;
-            }
+            state.list(body, out)?;
             state.finish(out)
         }
         Some(b'"') => Err(errors::error_of(&text, StatusCode::OK, target)),

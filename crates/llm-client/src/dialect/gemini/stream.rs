@@ -13,10 +13,10 @@ use super::wire::{Answer, Candidate, Feedback};
 use super::{errors, usage};
 use crate::dialect::ending::{self, UsageSoFar};
 use crate::dialect::events::{cut, mended};
-use crate::dialect::json::{self, Few, Raw};
+use crate::dialect::json::{self, Raw};
 use crate::dialect::members::Members;
 use crate::dialect::{KeptTarget, WireTarget, date, failure, whole};
-use crate::framing::SseFrame;
+use crate::framing::{JsonListDecoder, SseFrame};
 
 /// What a stream may make us remember: it has no end that we could count on.
 const MOST_CANDIDATES: usize = 1024;
@@ -120,20 +120,33 @@ impl StreamState {
             // Events under a head that speaks of JSON.
             return whole::frames(data.as_bytes(), |frame| self.step(frame, out));
         }
-        if !data.starts_with(['{', '[']) {
+        if data.starts_with('[') {
+            return self.list(data.as_bytes(), out);
+        }
+        if !data.starts_with('{') {
             return Err(whole::not_json(data));
         }
-        let list = data.starts_with('[');
-        let mut scratch = String::new();
-        let Ok((answers, repaired)) = json::parse::<Few<Answer<'_>, 1>>(data, &mut scratch) else {
+        let (mut scratch, mut answer) = (String::new(), Answer::default());
+        let Ok(repaired) = json::parse_into(&mut answer, data, &mut scratch) else {
             return self.cut_event(out);
         };
-        for mut answer in answers {
-            self.chunk(&mut answer, data, repaired, out)?;
-        }
+        self.chunk(&mut answer, data, repaired, out)?;
         // One object is a whole answer, with or without a reason; a list is a stream.
-        self.done = !list && !began;
+        self.done = !began;
         if self.done && self.candidates.is_empty() { Err(no_answer()) } else { Ok(()) }
+    }
+
+    /// Takes a stream that is a list and came in one piece: what its end cut is lost, and nothing before it.
+    pub(super) fn list(&mut self, list: &[u8], out: &mut Vec<StreamEvent>) -> Result<(), Error> {
+        let mut decoder = JsonListDecoder::new(u64::MAX);
+        let mut frames = decoder.feed(list);
+        while let Some(frame) = frames.next()? {
+            self.step(frame, out)?;
+        }
+        match decoder.finish()? {
+            Some(frame) => self.step(frame, out),
+            None => Ok(()),
+        }
     }
 
     /// Takes an answer or a chunk of one. `json` is where it stands.

@@ -541,3 +541,34 @@ fn a_count_asks_without_limit_and_stream() {
     assert_eq!(encoded.path, "/messages/count_tokens");
     assert!(encoded.headers.contains_key("anthropic-version"));
 }
+
+#[test]
+fn thinking_does_not_begin_between_a_call_and_its_result() {
+    let call = Part::ToolCall(ToolCall { id: "c".into(), name: "f".into(), ..ToolCall::default() });
+    let thought = Part::Reasoning(Reasoning {
+        signature: Some("s".into()),
+        origin: Some("us".into()),
+        ..Reasoning::text("t")
+    });
+    let foreign = Part::Reasoning(Reasoning::text("t"));
+    let assistant =
+        |parts: &[&Part]| Message::new(Role::Assistant, parts.iter().map(|part| (*part).clone()).collect());
+    let result = || Message::tool(ToolResult { id: "c".into(), ..ToolResult::default() });
+    let user = || Message::user("hi");
+    for (quirks, messages, thinks) in [
+        (&BUDGET, vec![user(), assistant(&[&thought, &call]), result()], true),
+        (&BUDGET, vec![user(), assistant(&[&thought, &call]), result(), assistant(&[&call]), result()], true),
+        (&BUDGET, vec![user(), assistant(&[&call]), result(), user()], false),
+        (&BUDGET, vec![user(), assistant(&[&call]), result()], false),
+        (&BUDGET, vec![user(), assistant(&[&foreign, &call]), result()], false),
+        (&BUDGET, vec![user(), assistant(&[&call]), result(), assistant(&[]), user()], false),
+        (&BUDGET, vec![user(), assistant(&[&call]), result(), Message::assistant("a"), user()], true),
+        (&BOTH, vec![user(), assistant(&[&call]), result()], true),
+    ] {
+        let request =
+            ChatRequest { reasoning: Some(level(ReasoningEffort::Low)), ..ChatRequest::new(messages) };
+        let (json, warnings) = sent(&request, quirks, true);
+        assert_eq!(json.contains(r#""thinking":{"type""#), thinks, "{json}");
+        assert_eq!(warnings.contains(&"reasoning".to_owned()), !thinks, "{warnings:?}");
+    }
+}

@@ -307,3 +307,17 @@ fn odd_values_do_not_fail_an_answer() {
         assert_eq!(read(&[chunk]).finish_reason(), Some(FinishReason::Stop), "{chunk}");
     }
 }
+
+#[test]
+fn a_list_without_a_head_that_says_so_is_read_up_to_its_cut() {
+    let list = format!("[{},\n{}]", parts(r#"{"text":"a"}"#), STOP);
+    for (cut, kind) in [(0, None), (1, None), (9, Some(ErrorKind::Truncated))] {
+        let (mut state, mut out) = (StreamState::new(&TARGET), Vec::new());
+        let data = list.split_at(list.len() - cut).0;
+        let frame = SseFrame { bare: true, at_end: true, ..SseFrame::message(data) };
+        let result = state.step(frame, &mut out).and_then(|()| state.finish(&mut out));
+        assert_eq!(result.err().map(|error| error.kind()), kind, "{data}");
+        let said = out.iter().any(|event| matches!(event, StreamEvent::Text { text, .. } if text == "a"));
+        assert!(said, "{data}");
+    }
+}
