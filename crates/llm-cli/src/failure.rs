@@ -201,8 +201,8 @@ fn advice(error: &Error) -> Option<String> {
         ErrorKind::ModelNotFound | ErrorKind::ProviderNotFound => {
             "`llm list` shows what is configured, `llm models` what the server offers"
         }
-        ErrorKind::NotFound => "check the base URL: nothing answers at this path",
-        ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::Unavailable => {
+        ErrorKind::NotFound => "check the base URL and the model's name: nothing is there",
+        ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::Unavailable | ErrorKind::Server => {
             return Some(match error.retry_after() {
                 Some(wait) => format!("again in {} s", wait.as_secs().max(1)),
                 None => "again later".to_owned(),
