@@ -162,12 +162,19 @@ impl fmt::Display for Conflict {
                     path.display()
                 )
             }
-            Self::JobChanged { path, parts, answers } => write!(
-                f,
-                "{}: {answers} of its answers were made with another {}; nothing was changed or sent",
-                path.display(),
-                parts.join(" and another "),
-            ),
+            Self::JobChanged { path, parts, answers } => {
+                let others = parts.iter().map(|part| match *part {
+                    "parameters" => "other parameters".to_owned(),
+                    "system" => "another system prompt".to_owned(),
+                    part => format!("another {part}"),
+                });
+                write!(
+                    f,
+                    "{}: {answers} of its answers were made with {}; nothing was changed or sent",
+                    path.display(),
+                    others.collect::<Vec<_>>().join(" and "),
+                )
+            }
             Self::NothingShared { path, records } => write!(
                 f,
                 "{}: none of its {records} records belongs to a row of the input, so it is another job's output; \
@@ -187,10 +194,14 @@ mod tests {
     #[test]
     fn messages_name_the_file_the_difference_and_what_happened() {
         let path = PathBuf::from("out.jsonl");
-        let changed = Conflict::JobChanged { path: path.clone(), parts: vec!["model", "system"], answers: 5 };
+        let changed = Conflict::JobChanged {
+            path: path.clone(),
+            parts: vec!["model", "system", "parameters"],
+            answers: 5,
+        };
         assert_eq!(
             changed.to_string(),
-            "out.jsonl: 5 of its answers were made with another model and another system; nothing was changed or sent"
+            "out.jsonl: 5 of its answers were made with another model and another system prompt and other parameters; nothing was changed or sent"
         );
         let error = BatchError::from(changed);
         assert_eq!(error.class(), ErrorClass::Conflict);

@@ -198,11 +198,12 @@ fn advice(error: &Error) -> Option<String> {
         ErrorKind::Authentication => "check the key (`llm list` shows where each one comes from)",
         ErrorKind::PermissionDenied => "ask the provider to allow this key the model, or use another key",
         ErrorKind::QuotaExhausted => "add credit at the provider, or use another key",
-        ErrorKind::ModelNotFound | ErrorKind::ProviderNotFound => {
+        ErrorKind::ModelNotFound => {
             "`llm list` shows what is configured, `llm models` what the server offers"
         }
-        ErrorKind::NotFound => "check the base URL: nothing answers at this path",
-        ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::Unavailable => {
+        ErrorKind::ProviderNotFound => "`llm list` shows the providers there are",
+        ErrorKind::NotFound => "check the base URL and the model's name: nothing is there",
+        ErrorKind::RateLimited | ErrorKind::Overloaded | ErrorKind::Unavailable | ErrorKind::Server => {
             return Some(match error.retry_after() {
                 Some(wait) => format!("again in {} s", wait.as_secs().max(1)),
                 None => "again later".to_owned(),

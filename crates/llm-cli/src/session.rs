@@ -99,7 +99,15 @@ impl Session {
             || ["LLM_RS_BASE_URL", "FLEXLLM_BASE_URL"].iter().any(|name| variable(name).is_some());
         let nameless = name.is_none() && has_address && loaded.default_model().is_none();
         let asked = of_provider.as_deref().or(name).or(nameless.then_some(ANY_MODEL));
-        let choice = loaded.choose(asked).map_err(Failure::from)?;
+        let choice = loaded.choose(asked).map_err(|error| {
+            let is_nameless = asked.is_none() && loaded.default_model().is_none();
+            let failure = Failure::from(error);
+            if is_nameless {
+                failure.hint("name a server: --provider NAME, or --base-url URL")
+            } else {
+                failure
+            }
+        })?;
         warn(&choice.warnings, term);
         Self::of(&loaded, &choice)
     }

@@ -127,6 +127,14 @@ fn check(request: &ChatRequest) -> Result<(), Invalid> {
             let known = names.join(", ");
             Err(Invalid::new("tool_choice", format!("there is no tool `{chosen}`; there are {known}")))
         }
+        // A word of the vendor's own would go out as it stands, and come back as a refusal.
+        Some(ToolChoice::Native(raw)) if raw.get().starts_with('"') => {
+            let message = format!(
+                "{} is no choice; auto, none, required or an object that names a function is",
+                raw.get()
+            );
+            Err(Invalid::new("tool_choice", message))
+        }
         _ => Ok(()),
     }
 }
@@ -210,6 +218,10 @@ mod tests {
             (r#"[{"name":"f","run":[]}]"#, "tools[0].run: a list of a program"),
             (r#"[{"name":"f","run":["p",1]}]"#, "tools[0].run: a list of a program"),
             (r#"[{"type":"web_search","run":["p"]}]"#, "tools[0].run: only a function"),
+            (
+                r#"{"tools":[{"name":"f"}],"tool_choice":"sometimes"}"#,
+                r#"tool_choice: "sometimes" is no choice; auto, none, required or an object"#,
+            ),
             (r#"{"tool":[]}"#, "tool: unknown here; there may be tools, tool_choice"),
         ] {
             let error = read(json).unwrap_err();

@@ -302,8 +302,11 @@ impl Provider for SpecProvider {
 
     fn price_of(&self, model: &ModelConfig) -> Option<Prices> {
         let url = model.base_url.as_deref().or(self.base_url.as_deref());
-        let address = Endpoint::parse(url?).ok();
-        self.prices_at(model, address.as_ref()?).map(|prices| Prices::clone(&prices))
+        let address = match url {
+            Some(url) => Some(Endpoint::parse(url).ok()?),
+            None => None,
+        };
+        self.prices_at(model, address.as_ref()).map(|prices| Prices::clone(&prices))
     }
 
     fn key_origin(&self) -> Option<&str> {

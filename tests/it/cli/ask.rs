@@ -176,6 +176,10 @@ async fn figures_and_remarks_stand_on_stderr() {
         (json["refusal"].as_str(), json["error"]["kind"].as_str()),
         (Some("I will not."), Some("content_filter"))
     );
+    assert_eq!(json["error"]["model"], "x", "whose answer it was is said: {json}");
+    server.push(Reply::text("").reasoning("Only a thought."));
+    let ran = llm.run(&["--base-url", &url, "-m", "x", "q"]).await.exits(0);
+    assert_eq!(ran.err.matches("only reasoning").count(), 1, "{}", ran.err);
 }
 
 #[tokio::test]

@@ -87,6 +87,12 @@ async fn list_shows_what_is_configured_and_where_keys_come_from() {
 #[tokio::test]
 async fn models_are_those_of_the_server() {
     let llm = Llm::new();
+    llm.run(&["models"]).await.exits(2).says(&["no model is named", "--provider NAME"]);
+    llm.run(&["models", "--provider", "nobody"])
+        .await
+        .exits(3)
+        .says(&["`nobody`", "shows the providers there are"]);
+    llm.run(&["count", "-m", "openai/gpt-5", "hi"]).await.exits(4).says(&["OPENAI_API_KEY", "--estimate"]);
     let server = llm_mock::MockConfig::new().models(["alpha", "beta\u{1b}[2J"]).start().await.unwrap();
     let url = server.base_url();
     let ran = llm.run(&["models", "--base-url", &url]).await.exits(0);

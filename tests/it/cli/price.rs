@@ -115,6 +115,16 @@ async fn what_is_unknown_is_said_and_what_is_not_there_has_its_code() {
         .exits(3)
         .says(&["no price of openai/gpt-4oo is known", "openai/gpt-4o"]);
     llm.run(&["price", "nobodys-model"]).await.exits(3);
+    llm.run(&["price", "openai/gpt-4o", "--input", "1", "--cached", "2"])
+        .await
+        .exits(2)
+        .says(&["a part of --input"]);
+    // What a provider is asked for by itself is there, whoever knows its price.
+    let ran = llm.run(&["price", "deepseek/deepseek-chat"]).await.exits(0);
+    assert_eq!(ran.out, "deepseek/deepseek-chat: price unknown\n");
+    // Where a vendor's address follows from what was not said yet, its price does not.
+    let ran = llm.run(&["price", "vertex/gemini-2.5-flash"]).await.exits(0);
+    assert!(ran.out.starts_with("vertex/gemini-2.5-flash, in US dollars"), "{}", ran.out);
     llm.run(&["price", "--list", "--provider", "nobody"]).await.exits(3).says(&["`nobody`", "anthropic"]);
 }
 

@@ -167,6 +167,7 @@ async fn a_loop_has_an_end_and_can_be_gone_on_with() {
     let ran = llm.run(&[&args[..], &["hi"]].concat()).await.exits(13).says(&["2 turns", "--max-turns"]);
     let json = ran.json();
     assert_eq!((&json["error"]["kind"], &json["turns"]), (&"budget".into(), &2.into()), "{json}");
+    assert!(json["error"]["model"].is_string(), "{json}");
     assert_eq!(json["messages"].as_array().map(Vec::len), Some(5));
     llm.write("talk.json", &ran.out);
     server.push(Reply::text("Rain."));
@@ -212,7 +213,7 @@ async fn an_interrupt_ends_the_program_and_what_it_has_started() {
     // A child of the shell's: what the program has started ends too.
     with_script(&llm, "sleep 300 & echo $! > pid; wait");
     server.push(calls(&["Paris"]));
-    let child = llm.start(&["ask", "--tools", "tools.json", "hi"]);
+    let child = llm.start(&["ask", "--tools", "tools.json", "--json", "hi"]);
     let begun = Instant::now();
     let alive = |pid: &str| std::path::Path::new("/proc").join(pid).join("exe").exists();
     let pid = loop {
@@ -224,7 +225,11 @@ async fn an_interrupt_ends_the_program_and_what_it_has_started() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
     signal(&child, "INT");
-    finish(child).await.exits(130);
+    // The answer that came is paid for: it can be gone on with.
+    let json = finish(child).await.exits(130).json();
+    assert_eq!((&json["turns"], &json["error"]["kind"]), (&1.into(), &"cancelled".into()), "{json}");
+    assert_eq!(json["messages"][1]["tool_calls"][0]["id"], "call_Paris", "{json}");
+    assert_eq!(json["tool_calls"][0]["id"], "call_Paris", "{json}");
     let ended = Instant::now();
     while alive(&pid) {
         assert!(ended.elapsed() < Duration::from_secs(10), "the program lives on");

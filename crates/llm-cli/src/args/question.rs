@@ -41,6 +41,7 @@ pub struct Thinking {
         visible_alias = "reasoning-effort",
         value_name = "LEVEL",
         value_parser = thinking,
+        allow_negative_numbers = true,
         env = "LLM_RS_THINKING",
         hide_env_values = true
     )]

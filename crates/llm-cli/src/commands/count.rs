@@ -83,7 +83,10 @@ fn count(args: &Count, term: &Arc<Term>) -> Result<Report, Failure> {
     }
     let runtime = crate::runtime(1)?;
     let _inside = runtime.enter();
-    let session = Session::open(&args.model, term)?;
+    let session = Session::open(&args.model, term).map_err(|failure| match failure.exit {
+        Exit::Key => failure.hint("set the key, or guess with --estimate, which needs none"),
+        _ => failure,
+    })?;
     let model = Some(session.client.id().to_owned());
     let Some(counter) = session.client.token_counter() else { return Ok(estimate(model, &request)) };
     let call = Call::default();

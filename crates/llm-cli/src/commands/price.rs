@@ -98,6 +98,9 @@ fn list(args: &Price, lists: &Lists, term: &Arc<Term>) -> Result<Exit, Failure> 
 }
 
 fn show(args: &Price, loaded: &Loaded, lists: &Lists, term: &Arc<Term>) -> Result<Exit, Failure> {
+    if args.cached > args.input {
+        return Err(Failure::usage("--cached is a part of --input, and cannot be more"));
+    }
     let choice = loaded.choose(args.model()).map_err(|error| {
         let near = (error.kind() == ErrorKind::ModelNotFound).then(|| near(args.model()?, lists)).flatten();
         match near {
@@ -107,7 +110,7 @@ fn show(args: &Price, loaded: &Loaded, lists: &Lists, term: &Arc<Term>) -> Resul
     })?;
     let prices = choice.price.clone();
     if prices.is_none() {
-        known_elsewhere(&choice, lists)?;
+        known_elsewhere(&choice, loaded, lists)?;
     }
     let price = prices.as_ref().and_then(|prices| prices.on(today()));
     let asked = (args.input.is_some() || args.output.is_some()).then(|| used(args));
@@ -146,9 +149,13 @@ fn used(args: &Price) -> Usage {
 }
 
 /// A provider whose prices are known has no model of this name; where nobody's prices are known, the price is unknown and
-/// the model may well be there.
-fn known_elsewhere(choice: &Choice, lists: &Lists) -> Result<(), Failure> {
-    let (provider, _) = choice.id.split_once('/').unwrap_or_default();
+/// the model may well be there, as is the one that the provider is asked for by itself.
+fn known_elsewhere(choice: &Choice, loaded: &Loaded, lists: &Lists) -> Result<(), Failure> {
+    let (provider, model) = choice.id.split_once('/').unwrap_or_default();
+    let usual = loaded.manager.provider(provider).and_then(|provider| provider.spec()?.default_model);
+    if usual == Some(model) {
+        return Ok(());
+    }
     let is_listed =
         choice.address_by.is_none() && lists.each().any(|table| table.rows(provider).next().is_some());
     if !is_listed {

@@ -81,7 +81,10 @@ async fn list(args: &Test, session: &Session) -> Result<String, Error> {
     let models = lister.list_models(&Call::within(args.timeout)).await?;
     let wire = session.client.id().split_once('/').map_or("", |(_, model)| model);
     let has = models.iter().any(|model| model.id == wire);
-    Ok(format!("{} models{}", models.len(), if has { "" } else { ", this one not by its name" }))
+    let count = models.len();
+    let (noun, rest) =
+        (if count == 1 { "model" } else { "models" }, if has { "" } else { ", this one not by its name" });
+    Ok(format!("{count} {noun}{rest}"))
 }
 
 async fn chat(args: &Test, session: &Session) -> Result<String, Error> {

@@ -35,6 +35,9 @@ impl Wish {
     }
 }
 
+/// What is said where thinking cannot be switched off, and nothing was sent for it.
+pub(crate) const ALWAYS_THINKS: &str = "this model cannot be kept from thinking; nothing was sent";
+
 /// What about a call may keep the model from thinking.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Manner {
@@ -128,7 +131,7 @@ pub(crate) fn write(
         }
         ReasoningForm::Word { member, on } => {
             let Wish::On(level, limit) = wish else {
-                return body.warn("reasoning", "this model always thinks; it cannot be switched off");
+                return body.warn("reasoning", ALWAYS_THINKS);
             };
             no_level(level, body)?;
             no_budget(limit, body)?;
@@ -218,10 +221,13 @@ pub(crate) fn word(level: ReasoningEffort, quirks: &Quirks) -> Option<&'static s
 /// Says that a level goes out under another level's name.
 pub(crate) fn note_other_word(level: ReasoningEffort, word: &str, body: &mut Body) -> Result<(), Error> {
     match ReasoningEffort::parse(word) {
-        Some(other) if other != level => body.warn(
-            "reasoning.effort",
-            format!("{} is sent as {word}, the nearest level of this endpoint", level.as_str()),
-        ),
+        Some(other) if other != level => {
+            let level = level.as_str();
+            body.warn(
+                "reasoning.effort",
+                format!("{level} is sent as {word}, the nearest level of this endpoint"),
+            )
+        }
         _ => Ok(()),
     }
 }
@@ -243,8 +249,12 @@ fn effort(level: ReasoningEffort, quirks: &Quirks, body: &mut Body) -> Result<()
 }
 
 pub(crate) fn no_level(level: Option<ReasoningEffort>, body: &mut Body) -> Result<(), Error> {
-    let Some(level) = level else { return Ok(()) };
-    body.warn("reasoning.effort", format!("this endpoint has no level {}; it was left out", level.as_str()))
+    let message = match level {
+        None => return Ok(()),
+        Some(ReasoningEffort::Off) => ALWAYS_THINKS.to_owned(),
+        Some(level) => format!("this endpoint has no level {}; it was left out", level.as_str()),
+    };
+    body.warn("reasoning.effort", message)
 }
 
 pub(crate) fn no_budget(limit: Option<u64>, body: &mut Body) -> Result<(), Error> {
@@ -428,6 +438,16 @@ mod tests {
         let (bytes, warnings) = body.finish();
         assert_eq!(bytes, r#"{"chat_template_kwargs":{"enable_thinking":false,"x":1}}"#);
         assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_be_switched_off_is_said_in_the_words_of_the_question() {
+        let quirks = Quirks { efforts: &[(ReasoningEffort::Low, "low")], ..Quirks::NONE };
+        let mut body = Body::new(false);
+        write(Some(&off()), STREAMED, &quirks, &Extra::new(), &mut body).unwrap();
+        let (bytes, warnings) = body.finish();
+        assert_eq!(bytes, "{}");
+        assert_eq!(warnings[0].message, "this model cannot be kept from thinking; nothing was sent");
     }
 
     #[test]

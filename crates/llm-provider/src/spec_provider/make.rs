@@ -109,7 +109,7 @@ impl SpecProvider {
             && (row.owns(address) || self.is_vendor(row))
             && PriceTable::built_in().tells_cost(row.name);
         builder = builder.tells_cost(is_told);
-        if let Some(prices) = self.prices_at(model, address) {
+        if let Some(prices) = self.prices_at(model, Some(address)) {
             builder = builder.prices(Prices::clone(&prices));
         }
         if let Some(tokens) = tokens {
@@ -142,13 +142,14 @@ impl SpecProvider {
 
     /// What a model costs at an address: as its configuration says, else a list of the user's, else our own table. Lists of
     /// a vendor speak for its own hosts, and for a vendor that was moved to another address (a proxy, say), which the
-    /// source then tells; not for a server of another name.
-    pub(super) fn prices_at(&self, model: &ModelConfig, address: &Endpoint) -> Option<Arc<Prices>> {
+    /// source then tells; not for a server of another name. Without an address it is the vendor's, which follows from what
+    /// the user has not said yet.
+    pub(super) fn prices_at(&self, model: &ModelConfig, address: Option<&Endpoint>) -> Option<Arc<Prices>> {
         if let Some(price) = &model.price {
             return Some(Arc::new(price.clone()));
         }
-        let (row, wire) = (self.row_at(address), model.wire());
-        let owns = row.owns(address);
+        let (row, wire) = (address.map_or(self.spec, |address| self.row_at(address)), model.wire());
+        let owns = address.is_none_or(|address| row.owns(address));
         let means_vendor = owns || self.is_vendor(row);
         let of_vendor = |list: &PriceTable| {
             let found = list.find(row.name, wire).filter(|_| means_vendor)?;

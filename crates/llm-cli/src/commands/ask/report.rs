@@ -154,7 +154,11 @@ pub(super) fn calls(response: &ChatResponse, went: &Went, term: &Term) {
 
 /// What the user must know about an answer, beside its text.
 pub(super) fn remarks(response: &ChatResponse, whole: bool, term: &Term) {
-    for Warning { about, message } in &response.warnings {
+    let only_thoughts = whole && response.is_empty() && !response.reasoning().is_empty();
+    // That there is no answer is said below, in the words of this program.
+    for Warning { about, message } in
+        response.warnings.iter().filter(|w| !only_thoughts || !w.message.contains("only reasoning"))
+    {
         term.warn(&format!("{about}: {message}"));
     }
     if let Some(refusal) = response.refusal() {
@@ -170,9 +174,9 @@ pub(super) fn remarks(response: &ChatResponse, whole: bool, term: &Term) {
         _ => {}
     }
     if whole && response.is_empty() {
-        term.warn(match response.reasoning().is_empty() {
-            true => "the answer is empty",
-            false => "the reply holds only reasoning, no answer (--reasoning show)",
+        term.warn(match only_thoughts {
+            false => "the answer is empty",
+            true => "the reply holds only reasoning, no answer (--reasoning show)",
         });
     }
 }

@@ -79,7 +79,7 @@ pub(super) async fn talk(
         (streamed(session, &request, &call, &mut signals, &mut printer).await?, None)
     };
     if outcome.error.is_none() {
-        outcome.error = no_answer(&outcome.response);
+        outcome.error = no_answer(&outcome.response, session.client.id());
     }
     let went = went.unwrap_or_else(|| Went::once(request.messages, &outcome));
     printer.finish()?;
@@ -104,10 +104,20 @@ pub(super) async fn talk(
     }
 }
 
+/// An error of ours about what a client did, which names its model as the client's own errors do.
+pub(super) fn of_model(error: Error, client: &str) -> Error {
+    match client.split_once('/') {
+        Some((provider, model)) => error.with_model(provider, model),
+        None => error,
+    }
+}
+
 /// A response that came whole and is not an answer: the model or its vendor declined and said nothing else, or the
 /// vendor failed while it wrote.
-fn no_answer(response: &ChatResponse) -> Option<Error> {
-    let error = |kind, message| Some(Error::new(kind, message).with_attempts(response.attempts.clone()));
+fn no_answer(response: &ChatResponse, client: &str) -> Option<Error> {
+    let error = |kind, message| {
+        Some(of_model(Error::new(kind, message), client).with_attempts(response.attempts.clone()))
+    };
     match response.finish_reason() {
         Some(FinishReason::Error) => {
             error(ErrorKind::Server, "the provider failed while it wrote the answer")
@@ -225,12 +235,16 @@ async fn streamed(
     Ok(outcome)
 }
 
+/// Somebody ended the call before its answer was whole.
+pub(super) fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "the call was stopped before its answer was whole")
+}
+
 /// Somebody ended the call.
-pub(super) fn stopped(collector: Collector, exit: Exit, started: Instant) -> Outcome {
-    let error = Error::new(ErrorKind::Cancelled, "the call was stopped before its answer was whole");
+fn stopped(collector: Collector, exit: Exit, started: Instant) -> Outcome {
     Outcome {
         response: collector.finish(),
-        error: Some(error),
+        error: Some(cancelled()),
         stopped: Some(exit),
         first: None,
         total: started.elapsed(),

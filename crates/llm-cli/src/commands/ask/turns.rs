@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use llm_client::{Call, Ending, ToolLoop, ToolLoopError, ToolLoopEvent, ToolRun, Turn};
-use llm_types::{ChatRequest, ChatResponse, Collector, Cost, Error, ErrorKind, Money, StreamEvent, Tool};
+use llm_types::{
+    ChatRequest, ChatResponse, Collector, Cost, Error, ErrorKind, Message, Money, StreamEvent, Tool,
+    ToolResult,
+};
 
 use super::printer::Printer;
-use super::talk::{Outcome, Went, at, stopped};
+use super::talk::{Outcome, Went, at, cancelled, of_model};
 use crate::args::Ask;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -45,13 +48,9 @@ pub(super) async fn run(
         true => (whole(&tools, request, signals, printer).await?, None),
         false => streamed(&tools, request, signals, printer, started).await?,
     };
-    let run = match ended {
-        Ended::Run(run) => run,
-        Ended::Stopped(answers, exit) => {
-            let response = last(&ToolRun { messages: Vec::new(), turns: answers, ending: Ending::Finished });
-            let outcome = Outcome { response, first, ..stopped(Collector::new(), exit, started) };
-            return Ok((outcome, Went { messages: request.messages.clone(), turns: 0 }));
-        }
+    let (run, stopped) = match ended {
+        Ended::Run(run) => (run, None),
+        Ended::Stopped(run, exit) => (run, Some(exit)),
     };
     let response = last(&run);
     let error = match &run.ending {
@@ -59,23 +58,65 @@ pub(super) async fn run(
         Ending::TurnLimit => {
             let message = format!("the model wanted to go on after {} turns", run.turns.len());
             let hint = "--max-turns N allows more; `messages` of --json can be gone on with";
-            Some(
-                Error::new(ErrorKind::Budget, message)
-                    .with_hint(hint)
-                    .with_attempts(response.attempts.clone()),
-            )
+            let error = of_model(Error::new(ErrorKind::Budget, message), session.client.id());
+            Some(error.with_hint(hint).with_attempts(response.attempts.clone()))
         }
-        _ => None,
+        _ => stopped.map(|_| cancelled()),
     };
-    let outcome = Outcome { response, error, stopped: None, first, total: started.elapsed() };
+    let outcome = Outcome { response, error, stopped, first, total: started.elapsed() };
     Ok((outcome, Went { turns: run.turns.len(), messages: run.messages }))
 }
 
 /// How a loop ended.
 enum Ended {
     Run(Box<ToolRun>),
-    /// Somebody ended it; the answers so far, the last of them as far as it had come. They are paid for.
-    Stopped(Vec<Turn>, Exit),
+    /// Somebody ended it; what had come by then.
+    Stopped(Box<ToolRun>, Exit),
+}
+
+/// What has come of a loop that is under way: paid for, and not to be lost when it is stopped.
+#[derive(Default)]
+struct Heard {
+    turns: Vec<Turn>,
+    /// The answer that is being written, or whose calls are being run.
+    collector: Collector,
+    is_whole: bool,
+    /// The results of its calls, in the order in which they came.
+    results: Vec<ToolResult>,
+    /// The results of calls that the request brought along.
+    brought: Vec<ToolResult>,
+}
+
+impl Heard {
+    /// The answer that was being written, when it came to its end; else the piece of it that came.
+    fn settle(&mut self) -> Option<ChatResponse> {
+        let response = std::mem::take(&mut self.collector).finish();
+        let mut results = std::mem::take(&mut self.results);
+        if !std::mem::take(&mut self.is_whole) {
+            self.brought.append(&mut results);
+            return Some(response);
+        }
+        let place = |result: &ToolResult| response.tool_calls().position(|call| call.id == result.id);
+        results.sort_by_key(place);
+        self.turns.push(Turn { response, results });
+        None
+    }
+
+    /// The conversation as far as it came.
+    fn stopped(mut self, request: &ChatRequest) -> Box<ToolRun> {
+        let ending = match self.settle() {
+            Some(piece) => Ending::Failed(cancelled().with_partial(piece)),
+            None => Ending::Owed,
+        };
+        let told = |results: &[ToolResult]| results.iter().cloned().map(Message::tool).collect::<Vec<_>>();
+        let mut messages = request.messages.clone();
+        messages.extend(told(&self.brought));
+        for Turn { response, results } in &self.turns {
+            messages.extend(response.message().cloned());
+            messages.extend(told(results));
+        }
+        Box::new(ToolRun { messages, turns: self.turns, ending })
+    }
 }
 
 async fn whole(
@@ -87,8 +128,10 @@ async fn whole(
     let call = Call::default();
     let result = tokio::select! {
         result = tools.run(request.clone(), &call) => result,
-        exit = signals.next() => return Ok(Ended::Stopped(Vec::new(), exit)),
-        () = term::reader_gone() => return Ok(Ended::Stopped(Vec::new(), Exit::PipeClosed)),
+        exit = signals.next() => return Ok(Ended::Stopped(Heard::default().stopped(request), exit)),
+        () = term::reader_gone() => {
+            return Ok(Ended::Stopped(Heard::default().stopped(request), Exit::PipeClosed));
+        }
     };
     let run = result.unwrap_or_else(ToolLoopError::into_run);
     let broken = match &run.ending {
@@ -112,35 +155,37 @@ async fn streamed(
 ) -> Result<(Ended, Option<std::time::Duration>), Failure> {
     let mut reader_gone = pin!(term::reader_gone());
     let mut events = tools.stream(request.clone(), Call::default());
-    let mut answers = Vec::new();
-    let mut collector = Collector::new();
+    let mut heard = Heard::default();
     let mut first = None;
-    let stopped_by = loop {
+    loop {
         let due = printer.answer.due();
         let event = tokio::select! {
             event = events.next() => event,
-            exit = signals.next() => break exit,
-            () = &mut reader_gone => break Exit::PipeClosed,
+            exit = signals.next() => return Ok((Ended::Stopped(heard.stopped(request), exit), first)),
+            () = &mut reader_gone => {
+                return Ok((Ended::Stopped(heard.stopped(request), Exit::PipeClosed), first));
+            }
             () = at(due) => {
                 printer.flush()?;
                 continue;
             }
         };
         match event {
-            Some(Ok(ToolLoopEvent::Turn { turn })) => {
-                let before = std::mem::take(&mut collector);
-                answers.extend((turn > 1).then(|| answer(before)));
+            Some(Ok(ToolLoopEvent::Turn { .. })) => {
+                heard.settle();
             }
+            Some(Ok(ToolLoopEvent::Result { result, .. })) => heard.results.push(result),
             Some(Ok(ToolLoopEvent::Event(event))) => {
                 match &event {
                     StreamEvent::Start { .. } => {}
+                    StreamEvent::End => heard.is_whole = true,
                     StreamEvent::ToolCallStart { .. } => printer.pause()?,
                     _ => {
                         first.get_or_insert_with(|| started.elapsed());
                     }
                 }
                 printer.event(&event)?;
-                collector.push(event);
+                heard.collector.push(event);
             }
             Some(Ok(ToolLoopEvent::End(run))) => return Ok((Ended::Run(run), first)),
             Some(Err(failed)) => return Ok((Ended::Run(Box::new(failed.into_run())), first)),
@@ -150,13 +195,7 @@ async fn streamed(
                 return Err(Failure::from(Error::new(ErrorKind::Internal, message)));
             }
         }
-    };
-    answers.push(answer(collector));
-    Ok((Ended::Stopped(answers, stopped_by), first))
-}
-
-fn answer(collector: Collector) -> Turn {
-    Turn { response: collector.finish(), results: Vec::new() }
+    }
 }
 
 /// The last answer, with what all turns used, cost, tried and warned of.

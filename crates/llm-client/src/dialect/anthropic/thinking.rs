@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::messages::Conversation;
 use crate::dialect::body::Body;
 use crate::dialect::quirks::{Quirks, ReasoningForm, Setting};
-use crate::dialect::reasoning::{self, Wish};
+use crate::dialect::reasoning::{self, ALWAYS_THINKS, Wish};
 
 /// What is spent on thinking at a level, in tokens, where the format has no levels.
 const BUDGETS: &[(ReasoningEffort, u64)] = &[
@@ -184,7 +184,7 @@ fn off(quirks: &Quirks, body: &mut Body) -> Result<Option<Mode>, Error> {
         // It never thinks.
         ReasoningForm::None => Ok(None),
         ReasoningForm::Adaptive { off: false, .. } => {
-            body.warn("reasoning", "this model always thinks; it cannot be switched off")?;
+            body.warn("reasoning", ALWAYS_THINKS)?;
             Ok(None)
         }
         _ => Ok(Some(Mode::Disabled)),

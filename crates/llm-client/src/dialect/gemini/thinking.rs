@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::dialect::body::Body;
 use crate::dialect::quirks::{Quirks, ReasoningForm};
-use crate::dialect::reasoning::Wish;
+use crate::dialect::reasoning::{ALWAYS_THINKS, Wish};
 
 /// The member for thinking.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -103,9 +103,15 @@ fn level(wish: Wish, quirks: &Quirks, body: &mut Body) -> Result<Thinking, Error
     match found {
         Some(_) if own => {}
         Some(word) => {
-            let message = format!("{} is sent as {word}, the nearest level of this model", level.as_str());
+            let message = match level {
+                ReasoningEffort::Off => {
+                    format!("this model cannot be kept from thinking; {word} was sent, its lowest level")
+                }
+                level => format!("{} is sent as {word}, the nearest level of this model", level.as_str()),
+            };
             body.warn("reasoning.effort", message)?;
         }
+        None if level == ReasoningEffort::Off => body.warn("reasoning.effort", ALWAYS_THINKS)?,
         None => {
             let message = format!("this model has no level {}; it was left out", level.as_str());
             body.warn("reasoning.effort", message)?;
