@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use llm_client::{FunctionCall, FunctionResult, ToolFunction};
 use llm_types::{Part, Tool};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
@@ -83,17 +83,18 @@ impl ToolFunction for ToolProgram {
     }
 }
 
-/// Runs a program to its end. It is killed where this is dropped.
+/// Runs a program to its end. It is killed where this is dropped, with all that it has started.
 async fn output_of(program: &Program, arguments: &str) -> Result<String, String> {
-    let mut child = Command::new(&program.program)
-        .args(&program.args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+    let mut command = Command::new(&program.program);
+    command.args(&program.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[cfg(unix)]
+    command.process_group(0);
+    let mut child = command
         .kill_on_drop(true)
         .spawn()
         .map_err(|e| format!("`{}` cannot be started: {}", program.program, reason(&e)))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let mut family = Family::of(&child);
     let input = format!("{arguments}\n");
     let write = async {
         if let Some(mut stdin) = stdin {
@@ -102,14 +103,17 @@ async fn output_of(program: &Program, arguments: &str) -> Result<String, String>
         }
     };
     let read = async {
-        let (text, said, ()) = tokio::join!(beginning(stdout), end(stderr), write);
-        // One that still writes would wait for a reader for ever.
+        let text = beginning(stdout).await;
+        // Nothing more is read of it: it would wait, or go on for nobody.
         if text.as_ref().is_ok_and(Option::is_none) {
+            family.kill();
             let _gone = child.start_kill();
         }
-        (text, said, child.wait().await)
+        text
     };
-    let (text, said, status) = read.await;
+    let (text, said, ()) = tokio::join!(read, end(stderr), write);
+    let status = child.wait().await;
+    family.leave();
     let broken = |e: io::Error| format!("it broke off: {}", reason(&e));
     let Some(text) = text.map_err(broken)? else {
         return Err(format!("it wrote more than {} KiB", MOST_OUTPUT / 1024));
@@ -122,6 +126,45 @@ async fn output_of(program: &Program, arguments: &str) -> Result<String, String>
     // The newline that ends a line is not part of what it says.
     text.truncate(text.trim_end_matches(['\n', '\r']).len());
     Ok(text)
+}
+
+/// A program and all that it has started, killed where this is dropped. Elsewhere than on Unix that is the program alone.
+struct Family {
+    #[cfg(unix)]
+    group: Option<rustix::process::Pid>,
+}
+
+impl Family {
+    /// That of a child which leads a process group of its own.
+    #[cfg_attr(not(unix), expect(unused_variables, reason = "there are no groups"))]
+    fn of(child: &Child) -> Self {
+        Self {
+            #[cfg(unix)]
+            group: child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw),
+        }
+    }
+
+    fn kill(&self) {
+        #[cfg(unix)]
+        if let Some(group) = self.group {
+            // It may be gone already.
+            let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+
+    /// The program has ended, and its number may be another's by now: what it left running on purpose runs on.
+    fn leave(&mut self) {
+        #[cfg(unix)]
+        {
+            self.group = None;
+        }
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }
 
 fn failed(status: ExitStatus, said: &str) -> String {

@@ -170,12 +170,14 @@ fn merge_block(parts: &mut Vec<Part>, block: Reasoning) {
 }
 
 /// Chunks of log probabilities are objects of lists (`{"content": […], "refusal": null}`): the lists are joined, so that
-/// the result is what a plain call gives. A single chunk stays as it was sent.
+/// the result is what a plain call gives. Of what is no list, the last that says anything counts. A single chunk stays as
+/// it was sent.
 fn join_logprobs(chunks: &[Box<serde_json::value::RawValue>]) -> Option<Box<serde_json::value::RawValue>> {
     if let [only] = chunks {
         return Some(only.clone());
     }
     let mut lists: Vec<(String, Option<Vec<Box<serde_json::value::RawValue>>>)> = Vec::new();
+    let mut single = Extra::new();
     for chunk in chunks {
         let Ok(members) = Extra::parse(chunk.get()) else { continue };
         for (name, value) in members.iter() {
@@ -183,16 +185,19 @@ fn join_logprobs(chunks: &[Box<serde_json::value::RawValue>]) -> Option<Box<serd
                 lists.push((name.to_owned(), None));
                 lists.len() - 1
             });
-            if let (Some((_, list)), Ok(mut more)) =
-                (lists.get_mut(at), serde_json::from_str::<Vec<_>>(value.get()))
-            {
-                list.get_or_insert_default().append(&mut more);
+            match (lists.get_mut(at), serde_json::from_str::<Vec<_>>(value.get())) {
+                (Some((_, list)), Ok(mut more)) => list.get_or_insert_default().append(&mut more),
+                _ if value.get() != "null" => single.insert(name, value.to_owned()),
+                _ => {}
             }
         }
     }
     let mut joined = Extra::new();
     for (name, list) in lists {
-        joined.set(name, &list).ok()?;
+        match (list, single.take(&name)) {
+            (None, Some(value)) => joined.insert(&name, value),
+            (list, _) => joined.set(name, &list).ok()?,
+        }
     }
     serde_json::value::to_raw_value(&joined).ok()
 }
@@ -320,10 +325,10 @@ mod tests {
         });
         c.push(StreamEvent::Logprobs {
             choice: 0,
-            logprobs: raw(r#"{"content":[{"token":"b"}],"refusal":null}"#),
+            logprobs: raw(r#"{"content":[{"token":"b"}],"refusal":null,"sum":-1.50}"#),
         });
         let response = c.finish();
         let joined = response.choices[0].logprobs.as_ref().unwrap().get();
-        assert_eq!(joined, r#"{"content":[{"token":"a"},{"token":"b"}],"refusal":null}"#);
+        assert_eq!(joined, r#"{"content":[{"token":"a"},{"token":"b"}],"refusal":null,"sum":-1.50}"#);
     }
 }

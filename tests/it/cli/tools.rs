@@ -90,12 +90,15 @@ async fn what_the_model_calls_is_run_and_told_until_it_stops_in_every_format() {
 #[tokio::test]
 async fn what_goes_wrong_with_a_program_is_told_to_the_model_and_said() {
     let long = "i=0; while [ $i -lt 40000 ]; do echo 0123456789; i=$((i+1)); done";
+    let stubborn = format!("trap '' PIPE; sleep 300 & {long} 2>/dev/null; wait");
     for (script, result, said) in [
         ("echo no tables >&2; exit 3", "Error: exit code 3: no tables", "failed after"),
         ("exit 1", "Error: exit code 1", "exit code 1"),
         ("kill -9 $$", "Error: it was killed by a signal", "signal"),
         ("sleep 60", "Error: it gave no result within 0.3 s", "no result within"),
         (long, "Error: it wrote more than 256 KiB", "256 KiB"),
+        // One that goes on all the same is not waited for, nor what it has started.
+        (&stubborn, "Error: it wrote more than 256 KiB", "256 KiB"),
         ("printf '\\377'", "Error: what it wrote is not UTF-8 text", "UTF-8"),
         // It need not read what it is given, and may say nothing.
         ("exec <&-; echo deaf", "deaf", "4 bytes"),
@@ -204,11 +207,11 @@ async fn a_program_that_is_not_there_is_named_before_anything_is_paid_for() {
 }
 
 #[tokio::test]
-async fn an_interrupt_ends_the_program_too() {
+async fn an_interrupt_ends_the_program_and_what_it_has_started() {
     let server = MockServer::start().await;
     let llm = at(&server);
-    // No child of the shell's: the signal would miss it.
-    with_script(&llm, "echo $$ > pid; exec sleep 300");
+    // A child of the shell's: what the program has started ends too.
+    with_script(&llm, "sleep 300 & echo $! > pid; wait");
     server.push(calls(&["Paris"]));
     let child = llm.start(&["ask", "--tools", "tools.json", "--json", "hi"]);
     let begun = Instant::now();
@@ -233,4 +236,21 @@ async fn an_interrupt_ends_the_program_too() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(server.counts().total, 1);
+}
+
+#[tokio::test]
+async fn what_was_answered_before_an_interrupt_was_paid_for() {
+    let server = MockServer::start().await;
+    let llm = at(&server);
+    with_script(&llm, "echo rain");
+    server.push(calls(&["Paris"]));
+    server.push(Reply::text("Rain everywhere.").stall_at(200));
+    let child = llm.start(&["ask", "--tools", "tools.json", "--json", "hi"]);
+    server.wait_for(|counts| counts.total == 2).await;
+    signal(&child, "INT");
+    let json = finish(child).await.exits(130).json();
+    let output = json["usage"]["output_tokens"].as_u64();
+    assert!(output.is_some_and(|tokens| tokens > 0), "{json}");
+    assert_eq!(json["usage"]["source"], "partial", "the second answer did not say");
+    assert!(json["cost"].is_null(), "{json}");
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 use llm_types::{Error, ErrorKind, Secret, StreamEvent, Warning};
 
 use super::{Site, html, is_html, wire_log};
-use crate::dialect::StreamState;
+use crate::dialect::{StreamState, with_partial};
 use crate::framing::{Decoder, SseDecoder};
 use crate::transport::Body;
 
@@ -67,7 +67,8 @@ impl Events {
                 return Ok(events);
             }
             if let Some(failure) = events.failure.take() {
-                return Err(before_content(failure));
+                // No word of the answer, but perhaps what its prompt costs.
+                return Err(with_partial(before_content(failure), std::mem::take(&mut events.ready)));
             }
             if events.used < events.chunk.len() {
                 events.read_on();
@@ -94,7 +95,8 @@ impl Events {
         let failure = match site.dialect.decode_unstreamed(bytes, &site.target(), &mut ready) {
             // What came before a failure is paid for.
             Err(error) if ready.iter().any(StreamEvent::is_content) => Some(error),
-            result => result.map(|()| None)?,
+            Err(error) => return Err(with_partial(error, ready)),
+            Ok(()) => None,
         };
         insert_warnings(&mut ready, warnings);
         Ok(Self {

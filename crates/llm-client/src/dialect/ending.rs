@@ -21,7 +21,12 @@ pub(crate) struct UsageSoFar {
 
 impl UsageSoFar {
     /// Takes the next snapshot, and gives it on when it has changed. `json` holds it as it was sent.
+    ///
+    /// One of nothing but zeros does not replace one that counts: gateways end streams so.
     pub(crate) fn take(&mut self, reported: &Reported, json: &str) -> Option<StreamEvent> {
+        if reported.usage.total() == 0 && self.usage.is_some_and(|known| known.total() > 0) {
+            return None;
+        }
         self.json.clear();
         if reported.more {
             self.json.push_str(json);

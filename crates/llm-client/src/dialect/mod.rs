@@ -50,6 +50,7 @@ mod tool_deltas;
 mod whole;
 
 pub(crate) use self::billing::Billing;
+pub(crate) use self::whole::with_partial;
 
 pub use custom::{Codec, CodecStream, CustomDialect};
 pub use events::events_of;

@@ -1,7 +1,8 @@
 //! Puts streamed tool calls together, whatever a server leaves out, repeats or numbers oddly.
 //!
 //! A fragment goes to a call by its id, else by its index, else by its place in the list, else to the call that is open.
-//! A new id is a new call, even under an index that was used before; so is an id that was used before, where it comes with
+//! A new id is a new call, even under an index that was used before, unless it comes with nothing but more arguments for
+//! a call in the middle of its own (some servers make an id up for every fragment); so is an id that was used before, where it comes with
 //! a name and another index, or with a name behind a complete call: the second of the two gets an id of ours, so that
 //! results can be told apart. Calls are counted from 0 in order of appearance.
 
@@ -180,14 +181,16 @@ impl ToolDeltas {
         begins && !call.is_told_again(fragment)
     }
 
-    /// An id that comes late belongs to the call of its index that has none yet.
+    /// An id that comes late belongs to the call of its index that has none yet; one that changes under way, to the call
+    /// whose arguments go on.
     fn without_id(&self, fragment: &Fragment<'_>) -> Option<usize> {
         let at = self.calls.iter().rposition(|call| match fragment.index {
             Some(index) => call.index == Some(index),
             None => call.index.is_none() && call.place == fragment.place.0,
         })?;
         let call = self.calls.get(at)?;
-        (call.id.is_none() && !call.is_followed_by(fragment)).then_some(at)
+        let late = call.id.is_none() && !call.is_followed_by(fragment);
+        (late || fragment.index.is_some() && call.goes_on_with(fragment)).then_some(at)
     }
 
     fn by_place(&self, fragment: &Fragment<'_>) -> Option<usize> {
@@ -209,6 +212,12 @@ impl Call {
         let more = fragment.arguments.as_ref().is_some_and(|text| !text.is_empty());
         let other = self.name.as_deref().is_some_and(|known| known != name);
         other || (self.json.is_whole() && more)
+    }
+
+    /// Whether the fragment can be nothing but more of this call's arguments, whatever its id.
+    fn goes_on_with(&self, fragment: &Fragment<'_>) -> bool {
+        let more = fragment.arguments.as_ref().is_some_and(|text| !text.is_empty());
+        fragment.name.is_none() && more && self.name.is_some() && !self.json.is_whole()
     }
 
     /// Whether the fragment says nothing but the whole call again, as it was: name, id, index and arguments.
@@ -426,6 +435,27 @@ mod tests {
                 &[(zero, "a", "f", ":1}")],
                 &[(one, "b", "g", r#"{"y""#)],
                 &[(one, "b", "g", ":2}")],
+            ],
+            two,
+        );
+        check(
+            "another id in every fragment",
+            &[
+                &[(zero, "a", "f", "")],
+                &[(zero, "n1", "", r#"{"x""#)],
+                &[(zero, "n2", "", ":1}")],
+                &[(one, "b", "g", "")],
+                &[(one, "n3", "", r#"{"y":2}"#)],
+            ],
+            two,
+        );
+        check(
+            "one index for both, and the id first",
+            &[
+                &[(zero, "a", "f", r#"{"x":1}"#)],
+                &[(zero, "b", "", "")],
+                &[(zero, "", "g", "")],
+                &[(zero, "", "", r#"{"y":2}"#)],
             ],
             two,
         );

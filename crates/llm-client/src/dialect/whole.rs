@@ -31,15 +31,22 @@ pub(crate) fn response(
     read: impl FnOnce(&mut Vec<StreamEvent>) -> Result<(), Error>,
 ) -> Result<ChatResponse, Error> {
     let mut events = Vec::new();
-    let result = read(&mut events);
+    match read(&mut events) {
+        Ok(()) => Ok(collected(events)),
+        Err(error) => Err(with_partial(error, events)),
+    }
+}
+
+/// The error with what came before it, where any of that was said or counted.
+pub(crate) fn with_partial(error: Error, events: Vec<StreamEvent>) -> Error {
+    let partial = collected(events);
+    if partial.choices.is_empty() && partial.usage.is_none() { error } else { error.with_partial(partial) }
+}
+
+fn collected(events: Vec<StreamEvent>) -> ChatResponse {
     let mut collector = Collector::new();
     events.into_iter().for_each(|event| collector.push(event));
-    let response = collector.finish();
-    match result {
-        Ok(()) => Ok(response),
-        Err(error) if response.choices.is_empty() && response.usage.is_none() => Err(error),
-        Err(error) => Err(error.with_partial(response)),
-    }
+    collector.finish()
 }
 
 /// Whether a body is a stream of events.

@@ -2,6 +2,8 @@
 //!
 //! * An event that only the end of the body closes is given all the same ([`SseDecoder::finish`]).
 //! * A body that is bare JSON where events were expected becomes one frame ([`SseFrame::bare`]): gateways answer so.
+//! * A line that says `error: {…}`, or is `{"error": …}` behind events, is an event of that name: some servers break a
+//!   stream off so.
 //! * Bytes that are not UTF-8 become replacement characters, and the frame says so.
 //!
 //! Each byte is looked at once, whatever the chunks are. A `data` line that lies in one chunk is lent, not copied.
@@ -226,6 +228,9 @@ impl SseDecoder {
         {
             return Line::Json;
         }
+        if first == b'{' && line.starts_with(b"{\"error\"") && !self.has_data {
+            return self.error_line(0);
+        }
         let colon = memchr(b':', line).unwrap_or(line.len());
         let from = match line.get(colon + 1) {
             Some(b' ') => colon + 2,
@@ -235,6 +240,7 @@ impl SseDecoder {
         match line.get(..colon).unwrap_or_default() {
             // Without a colon.
             b"data" => return Line::Data(from),
+            b"error" if value.first() == Some(&b'{') && !self.has_data => return self.error_line(from),
             b"event" => {
                 self.event.clear();
                 match std::str::from_utf8(value) {
@@ -253,6 +259,13 @@ impl SseDecoder {
             _ => {}
         }
         Line::Other
+    }
+
+    /// An error that stands in a line of its own, from this byte on.
+    fn error_line(&mut self, from: usize) -> Line {
+        self.event.clear();
+        self.event.push_str("error");
+        Line::Data(from)
     }
 
     /// The byte order mark's length, where the body begins with this line.

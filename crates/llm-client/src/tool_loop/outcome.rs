@@ -80,10 +80,16 @@ impl ToolRun {
         sum.map(partial)
     }
 
-    /// What all turns cost in US dollars. `None` where that of any turn is not known, which is not nothing.
+    /// What all turns cost in US dollars. `None` where that of any turn is not known, which is not nothing, and where
+    /// nothing was answered.
     #[must_use]
     pub fn cost(&self) -> Option<Money> {
-        self.responses().map(|response| response.cost.as_ref().map(|Cost { total, .. }| *total)).sum()
+        let mut costs = self
+            .responses()
+            .map(|response| response.cost.as_ref().map(|Cost { total, .. }| *total))
+            .peekable();
+        costs.peek()?;
+        costs.sum()
     }
 
     /// Every answer, and what came of one that failed.

@@ -13,7 +13,7 @@ use hyper_rustls::{DefaultServerNameResolver, HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::dns::{GaiFuture, GaiResolver, Name};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
-use llm_types::{Error, ErrorKind};
+use llm_types::Error;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tower::Service;
@@ -23,7 +23,7 @@ use super::origin::Origin;
 use super::pool::Permit;
 use super::proxy::{Proxy, Scheme};
 use super::tls::Tls;
-use super::tunnel;
+use super::tunnel::{self, Carrier};
 
 /// How long the system waits for the other side to acknowledge what we sent. Linux only.
 #[cfg(target_os = "linux")]
@@ -32,8 +32,6 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Plain TCP, or TLS to a proxy.
-pub(super) type Carrier = MaybeHttpsStream<TokioIo<TcpStream>>;
 /// What HTTP is spoken over.
 pub(super) type Stream = MaybeHttpsStream<Socket>;
 
@@ -204,9 +202,4 @@ impl Service<Name> for Resolver {
     fn call(&mut self, name: Name) -> Self::Future {
         self.0.call(name).map_err(LookupFailed as fn(io::Error) -> LookupFailed)
     }
-}
-
-/// A proxy that refused, or broke off while it was asked.
-pub(super) fn proxy_fault(kind: ErrorKind, proxy: &Proxy, origin: &Origin, what: &str) -> Error {
-    Error::new(kind, format!("the proxy {} does not lead to {origin}: {what}", proxy.shown))
 }

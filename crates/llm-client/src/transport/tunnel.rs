@@ -8,14 +8,19 @@ use futures_util::future::{Either, select};
 use http::{Request, StatusCode, Uri, header};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
+use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::proxy::{SocksV4, SocksV5};
+use hyper_util::rt::TokioIo;
 use llm_types::{Error, ErrorKind};
+use tokio::net::TcpStream;
 use tower::Service;
 
-use super::connect::{Carrier, proxy_fault};
 use super::fault;
 use super::origin::Origin;
 use super::proxy::{Proxy, Scheme};
+
+/// Plain TCP, or TLS to a proxy.
+pub(super) type Carrier = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// The head of a proxy's answer.
 const MAX_HEAD: usize = 64 << 10;
@@ -116,4 +121,9 @@ async fn looked_up(origin: &Origin, only_v4: bool) -> Result<Uri, Error> {
     let address = found.find(|address| address.is_ipv4() || !only_v4).ok_or_else(none)?;
     let scheme = uri.scheme_str().unwrap_or_default();
     format!("{scheme}://{address}/").parse().map_err(|_| none())
+}
+
+/// A proxy that refused, or broke off while it was asked.
+pub(super) fn proxy_fault(kind: ErrorKind, proxy: &Proxy, origin: &Origin, what: &str) -> Error {
+    Error::new(kind, format!("the proxy {} does not lead to {origin}: {what}", proxy.shown))
 }

@@ -98,6 +98,8 @@ pub(super) struct Reservation {
     budgets: Vec<Arc<Budget>>,
     price: Option<Tariff>,
     estimate: Estimate,
+    /// What is taken, which is given back: another price may hold by then.
+    reserved: Amount,
     /// Who is told what the call cost, where that is no guess.
     observer: Option<Arc<Observer>>,
     ended: bool,
@@ -145,7 +147,8 @@ impl Reservation {
                 return Err(Refused { at, refusal });
             }
         }
-        Ok(Self { budgets: budgets.to_vec(), price: price.cloned(), estimate, observer: None, ended: false })
+        let (budgets, price) = (budgets.to_vec(), price.cloned());
+        Ok(Self { budgets, price, estimate, reserved: most, observer: None, ended: false })
     }
 
     /// Puts what the call costs into the figures.
@@ -207,8 +210,7 @@ impl Reservation {
 
     fn end(&mut self, charge: Option<Charge>) {
         if !std::mem::replace(&mut self.ended, true) {
-            let most = self.estimate.most(self.today());
-            self.budgets.iter().for_each(|budget| budget.settle(most, charge));
+            self.budgets.iter().for_each(|budget| budget.settle(self.reserved, charge));
         }
     }
 }
@@ -268,6 +270,21 @@ mod tests {
         let no_price = charge(&used(None), None);
         assert_eq!(no_price, Charge { amount: Amount { money: None, tokens: 100 }, is_estimate: false });
         assert_eq!(ESTIMATE.most(Some(&price())).money.unwrap().pico(), 10_100_000_000);
+    }
+
+    #[test]
+    fn what_was_reserved_is_given_back_whatever_holds_by_then() {
+        let budget = Budget::new("job", super::super::BudgetLimits::default());
+        let tariff = |text: &str| {
+            let price: Price = text.parse().unwrap();
+            Tariff { prices: Arc::new(price.into()), is_stated: true }
+        };
+        let taken = Reservation::take(&[Arc::clone(&budget)], Some(&tariff("10/100")), ESTIMATE);
+        let Ok(mut taken) = taken else { panic!("it limits nothing") };
+        // The day has changed, and the price with it.
+        taken.price = Some(tariff("1/10"));
+        taken.answered(None, None);
+        assert_eq!(budget.reserved(), super::super::Spend::default());
     }
 
     #[test]

@@ -6,11 +6,12 @@
 use llm_types::Error;
 
 use super::files;
-use super::load::{Loaded, Sources, load};
+use super::load::{Loaded, load};
 use super::reader::Source;
 use super::schema::Config;
 use super::search::search;
 use super::seeds::SeedKind;
+use super::sources::Sources;
 use super::tree::{Node, Value};
 
 /// The most that is said about one file.

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::keys::{self, KeyEntry, KeyView};
 use super::layers::{Layers, SetBy};
-use super::load::Loaded;
 use super::schema::{
     Balance, BudgetEntry, ChainEntry, Config, EndpointEntry, LimitEntry, Located, MemberEntry, ModelEntry,
     PoolEntry, ProviderEntry, Setting,
@@ -335,18 +334,4 @@ fn limit(entry: &LimitEntry) -> Table {
     ];
     let says = says.into_iter().filter_map(|(key, most)| Some(said(key, most?, &entry.place))).collect();
     Table { name: entry.name.clone(), origin: entry.place.to_string(), says }
-}
-
-impl Loaded {
-    /// What the files say about a provider; `None` for one that is only built in.
-    #[must_use]
-    pub fn configured(&self, provider: &str) -> Option<&ProviderOutline> {
-        self.outline.providers.iter().find(|entry| entry.table.name == provider)
-    }
-
-    /// The settings that hold for a provider, or for one of its models, and that somebody changed.
-    #[must_use]
-    pub fn settings_of(&self, provider: &str, model: Option<&str>) -> Vec<SetBy> {
-        self.set_by(provider, model.unwrap_or_default())
-    }
 }

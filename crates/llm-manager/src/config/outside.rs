@@ -7,7 +7,7 @@ use llm_provider::{ProviderSpec, catalogue};
 use llm_types::{Error, Secret};
 
 use super::keys::key_from;
-use super::load::Sources;
+use super::sources::Sources;
 
 /// An address, a name and keys, each of which may be there.
 #[derive(Default)]

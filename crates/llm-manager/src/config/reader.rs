@@ -1,7 +1,7 @@
 //! Reads a table key by key, remembering where everything stands, so that every complaint names its line.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use llm_types::{Error, ErrorKind};
@@ -313,6 +313,14 @@ pub(super) fn join(outer: &str, key: &str) -> String {
     let bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let key = if bare { key.to_owned() } else { format!("{key:?}") };
     if outer.is_empty() { key } else { format!("{outer}.{key}") }
+}
+
+/// A path in a file: from the file's folder, or from home behind `~/`.
+pub(super) fn resolve(path: &str, folder: &Path, home: Option<&Path>) -> PathBuf {
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => folder.join(path),
+    }
 }
 
 #[cfg(test)]

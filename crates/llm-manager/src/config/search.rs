@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use llm_types::Error;
 
 use super::files;
-use super::load::Sources;
+use super::sources::Sources;
 
 /// A place where configuration is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -268,8 +268,14 @@ impl Plan for GroupPlan<'_> {
                 }
                 let verdict = error.kind().verdict();
                 // Another key of the same member may do; for everything else another member comes first.
-                if verdict.key == KeyFate::Kept && verdict.same_lane != Again::AfterCoolDown {
+                let moves = verdict.key == KeyFate::Kept && verdict.same_lane != Again::AfterCoolDown;
+                if moves {
                     self.failed().push(member);
+                }
+                // A wrapper above comes back with this call: then it stays with the member that has it.
+                let stays = call.is_driven() && !self.group.fallback;
+                let is_noted = if stays { !error.kind().is_unsent() } else { moves };
+                if is_noted {
                     call.note_failure(self.group.number, member);
                 }
                 if call.chain_count() > chains {

@@ -1,8 +1,9 @@
 //! Aggregators over clients of a user's own, on a paused clock.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use llm_client::{ModelClient, ModelClientExt as _, Settings};
+use llm_client::{Call, ModelClient, ModelClientExt as _, Settings};
 use llm_manager::{Aggregator, Cause, Member, Pool, Strategy};
 use llm_types::{ChatRequest, ErrorKind, Message};
 
@@ -133,6 +134,45 @@ async fn a_pool_without_fallback_below_another_stays_with_its_member() {
     let error = outer.ask("hi").await.unwrap_err();
     assert_eq!((error.kind(), up.asked()), (ErrorKind::Connection, 0));
     assert_eq!(down.asked() + other.asked(), 4, "two members and two retries");
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_it_does_where_its_member_wants_to_be_asked_later_or_with_another_key() {
+    let kinds = [
+        ErrorKind::RateLimited,
+        ErrorKind::QuotaExhausted,
+        ErrorKind::Authentication,
+        ErrorKind::PermissionDenied,
+        ErrorKind::NotFound,
+        ErrorKind::Server,
+    ];
+    for kind in kinds {
+        let first = Scripted::failing("a/first", kind);
+        let (up, other) = (Scripted::fine("b/up"), Scripted::failing("c/other", ErrorKind::Server));
+        let inner =
+            Pool::builder("pool/inner").member(Member::new(client(&first))).member(Member::new(client(&up)));
+        let inner = inner.strategy(Strategy::Fallback).fallback(false).build().unwrap();
+        let outer = Pool::builder("pool/outer").member(Member::new(Arc::new(inner)));
+        let outer = outer.member(Member::new(client(&other))).strategy(Strategy::Fallback);
+        let outer = outer.settings(Settings { max_retries: 2, ..Settings::default() }).build().unwrap();
+        let error = outer.ask("hi").await.unwrap_err();
+        assert_eq!(up.asked(), 0, "{kind:?}: {error:?}");
+        assert!(first.asked() > 0 && other.asked() > 0, "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_not_sent_is_still_anybodys_below_another_pool() {
+    let busy = Scripted::new("a/busy", Reply::Later(ErrorKind::Unavailable, Duration::from_secs(1)));
+    let free = Scripted::fine("b/free");
+    let inner =
+        Pool::builder("pool/inner").member(Member::new(client(&busy))).member(Member::new(client(&free)));
+    let inner = inner.strategy(Strategy::RoundRobin).fallback(false).build().unwrap();
+    let outer = Pool::builder("pool/outer").member(Member::new(Arc::new(inner))).build().unwrap();
+    for _ in 0..2 {
+        let call = Call::within(Duration::from_secs(60));
+        assert_eq!(outer.chat(&ChatRequest::user("hi"), &call).await.unwrap().text(), "b/free");
+    }
 }
 
 #[tokio::test(start_paused = true)]

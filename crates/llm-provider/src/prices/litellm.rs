@@ -2,7 +2,7 @@
 //!
 //! Numbers are read from their text, never through a float. What is no price of a token is not looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use llm_types::{Class, Error, Money, Price, Prices, Rate, Rates, Rule};
@@ -23,7 +23,8 @@ const FIGURES: [(&str, Class); 9] = [
     ("output_cost_per_reasoning_token", Class::Reasoning),
     ("output_cost_per_audio_token", Class::AudioOutput),
 ];
-const TIERS: [(&str, &str); 3] = [("_batches", "batch"), ("_flex", "flex"), ("_priority", "priority")];
+const TIERS: [(&str, &str); 4] =
+    [("_batches", "batch"), ("_flex", "flex"), ("_priority", "priority"), ("_ultrafast", "ultrafast")];
 
 type Members = BTreeMap<String, Box<RawValue>>;
 
@@ -91,27 +92,29 @@ fn price(members: &Members) -> Result<Option<Price>, String> {
     if base.is_empty() {
         return Ok(None);
     }
+    let lengths = lengths(members);
     let mut rules = Vec::new();
-    for (thousands, end) in lengths(members) {
-        let rule =
-            Rule { above: Some(thousands.saturating_mul(1000)), rates: rates(&end)?, ..Rule::default() };
-        rules.push(rule);
-    }
-    for (end, tier) in TIERS {
-        let rates = rates(end)?;
-        if !rates.is_empty() {
-            rules.push(Rule { tier: Some(tier.into()), rates, ..Rule::default() });
+    // The last rule that applies counts: tiers behind lengths, and of a tier the shortest first.
+    for (tier, tier_end) in std::iter::once((None, "")).chain(TIERS.map(|(end, tier)| (Some(tier), end))) {
+        let whole = tier.map(|_| None);
+        for above in whole.into_iter().chain(lengths.iter().copied().map(Some)) {
+            let length_end = above.map(|thousands| format!("_above_{thousands}k_tokens")).unwrap_or_default();
+            let rates = rates(&format!("{length_end}{tier_end}"))?;
+            if !rates.is_empty() {
+                let above = above.map(|thousands| thousands.saturating_mul(1000));
+                rules.push(Rule { above, tier: tier.map(Into::into), rates, ..Rule::default() });
+            }
         }
     }
     Ok(Some(Price { rates: base, rules, ..Price::default() }))
 }
 
-/// The lengths of prompts that have prices of their own: `…_above_200k_tokens`. The shortest first.
-fn lengths(members: &Members) -> BTreeMap<u64, String> {
-    let end = |name: &String| -> Option<(u64, String)> {
-        let (_, length) = name.rsplit_once("_above_")?;
-        let thousands = length.strip_suffix("k_tokens")?.parse().ok()?;
-        Some((thousands, format!("_above_{length}")))
+/// The lengths of prompts that have prices of their own, in thousands: `…_above_200k_tokens`, with or without a tier behind.
+fn lengths(members: &Members) -> BTreeSet<u64> {
+    let length = |name: &String| {
+        let (_, rest) = name.rsplit_once("_above_")?;
+        let (length, _) = rest.split_once("k_tokens")?;
+        length.parse().ok()
     };
-    members.keys().filter_map(end).collect()
+    members.keys().filter_map(length).collect()
 }

@@ -119,6 +119,17 @@ async fn an_error_in_the_middle_of_a_stream_holds_what_was_said() {
 }
 
 #[tokio::test]
+async fn a_stream_that_breaks_before_it_says_anything_keeps_its_count() {
+    let server = MockServer::start().await;
+    let begin = BROKEN.split_once("event: content_block_start").unwrap().0;
+    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no\"}}\n\n";
+    server.push(Reply::sse(format!("{begin}{error}")));
+    let client = provider(&server, "ANTHROPIC_API_KEY", "sk-1").client("m").unwrap();
+    let error = client.stream(ChatRequest::user("hi")).await.unwrap_err();
+    assert_eq!(error.partial().unwrap().usage.unwrap().input_total(), 25);
+}
+
+#[tokio::test]
 async fn tokens_are_counted_and_lists_are_read_to_their_end() {
     let server = MockServer::start().await;
     server.reply(200, &[], r#"{"input_tokens":14}"#);

@@ -202,6 +202,7 @@ fn messages(list: Vec<Value>, heard: &mut Heard) -> Result<(), String> {
             return Err(format!("nobody has the role {role} here"));
         }
         let answers_first = open.clone();
+        let mut other = false;
         for block in content.as_array().into_iter().flatten() {
             let mut members = Members::of("a block", block)?;
             match (role.as_str(), members.text("type")?.as_str()) {
@@ -219,6 +220,9 @@ fn messages(list: Vec<Value>, heard: &mut Heard) -> Result<(), String> {
                     });
                 }
                 ("user", "tool_result") => {
+                    if other {
+                        return Err("a result stands behind what the user says".into());
+                    }
                     let id = members.text("tool_use_id")?;
                     let Some(at) = open.iter().position(|(open, _)| *open == id) else {
                         return Err(format!("{id} is no open call"));
@@ -243,6 +247,7 @@ fn messages(list: Vec<Value>, heard: &mut Heard) -> Result<(), String> {
                 (role, kind) => return Err(format!("{role} has no block {kind}")),
             }
             members.end()?;
+            other |= block["type"] != "tool_result";
         }
         if role == "user" && !answers_first.is_empty() && !open.is_empty() {
             return Err(format!("{open:?} have no results"));

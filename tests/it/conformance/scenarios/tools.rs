@@ -40,6 +40,7 @@ pub(crate) async fn parallel(cell: &Cell) -> Outcome {
         let (response, heard) = cell.ask(&two(), &say, manner).await?;
         same("the tools", &heard.tools.len(), &2)?;
         let mut ids: Vec<&str> = response.tool_calls().map(|call| call.id.as_str()).collect();
+        ids.sort_unstable();
         ids.dedup();
         same("different ids", &ids.len(), &3)?;
     }

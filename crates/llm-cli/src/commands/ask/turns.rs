@@ -200,24 +200,27 @@ async fn streamed(
 
 /// The last answer, with what all turns used, cost, tried and warned of.
 fn last(run: &ToolRun) -> ChatResponse {
-    let partial = match &run.ending {
-        Ending::Failed(error) => Some(error.partial().cloned().unwrap_or_default()),
-        _ => None,
+    let (failed, partial) = match &run.ending {
+        Ending::Failed(error) => (Some(error), error.partial()),
+        _ => (None, None),
     };
-    let mut response = partial.or_else(|| run.response().cloned()).unwrap_or_default();
     let turns = || run.turns.iter().map(|turn| &turn.response);
+    let mut response = match failed {
+        Some(_) => partial.cloned().unwrap_or_default(),
+        None => run.response().cloned().unwrap_or_default(),
+    };
     response.usage = run.usage();
     response.cost = run.cost().map(|total| {
-        let sum =
-            |part: fn(&Cost) -> Option<Money>| turns().map(|turn| turn.cost.as_ref().and_then(part)).sum();
-        let known = turns().find_map(|turn| turn.cost.clone()).unwrap_or_default();
+        // What came of an answer that failed was paid for too.
+        let costs = || turns().chain(partial).map(|answer| answer.cost.as_ref());
+        let sum = |part: fn(&Cost) -> Option<Money>| costs().map(|cost| cost.and_then(part)).sum();
+        let first = costs().flatten().next().cloned().unwrap_or_default();
+        let is_one = costs().flatten().all(|cost| (&cost.source, cost.as_of) == (&first.source, first.as_of));
+        let (source, as_of) = if is_one { (first.source, first.as_of) } else { (None, None) };
         let usage = response.usage.map(|usage| usage.source).unwrap_or_default();
-        Cost { total, input: sum(|cost| cost.input), output: sum(|cost| cost.output), usage, ..known }
+        Cost { total, input: sum(|cost| cost.input), output: sum(|cost| cost.output), usage, source, as_of }
     });
-    let failed = match &run.ending {
-        Ending::Failed(error) => error.attempts(),
-        _ => &[],
-    };
+    let failed = failed.map_or(&[][..], Error::attempts);
     response.attempts = turns().flat_map(|turn| &turn.attempts).chain(failed).cloned().collect();
     let mut warnings = Vec::new();
     for warning in turns().flat_map(|turn| &turn.warnings).chain(&response.warnings) {
@@ -227,4 +230,32 @@ fn last(run: &ToolRun) -> ChatResponse {
     }
     response.warnings = warnings;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_cost_are_those_of_every_answer_also_of_one_that_broke_off() {
+        let cost = |input: u128, output: u128, source: &str| Cost {
+            total: Money::from_pico(input + output),
+            input: Some(Money::from_pico(input)),
+            output: Some(Money::from_pico(output)),
+            source: Some(source.into()),
+            ..Cost::default()
+        };
+        let paid = |cost| ChatResponse { cost: Some(cost), ..ChatResponse::default() };
+        let run = |second: Cost| ToolRun {
+            messages: Vec::new(),
+            turns: vec![Turn { response: paid(cost(1, 2, "config")), results: Vec::new() }],
+            ending: Ending::Failed(Error::new(ErrorKind::Truncated, "cut").with_partial(paid(second))),
+        };
+        assert_eq!(last(&run(cost(10, 20, "config"))).cost, Some(cost(11, 22, "config")));
+        // A source that is not that of all is none.
+        assert_eq!(last(&run(cost(10, 20, "a list"))).cost.and_then(|cost| cost.source), None);
+        let nothing = Error::new(ErrorKind::Connection, "refused");
+        let none = ToolRun { messages: Vec::new(), turns: Vec::new(), ending: Ending::Failed(nothing) };
+        assert_eq!(last(&none).cost, None, "what is not known is not nothing");
+    }
 }

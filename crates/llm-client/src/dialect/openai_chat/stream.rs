@@ -328,13 +328,17 @@ pub(super) fn no_answer() -> Error {
 
 /// The reason in our words.
 pub(super) fn finish_reason(word: &str, has_calls: bool) -> FinishReason {
+    // Behind a colon some say what their filter found.
+    let word = word.split_once(": ").map_or(word, |(word, _)| word);
     match word {
-        "stop" | "eos" | "end_turn" | "stop_sequence" if has_calls => FinishReason::ToolCalls,
-        "stop" | "eos" | "end_turn" | "stop_sequence" => FinishReason::Stop,
+        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" if has_calls => FinishReason::ToolCalls,
+        "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" => FinishReason::Stop,
         "length" | "model_length" | "max_tokens" => FinishReason::Length,
         "tool_calls" | "function_call" | "tool_use" => FinishReason::ToolCalls,
         "content_filter" | "sensitive" => FinishReason::ContentFilter,
-        "error" | "insufficient_system_resource" | "network_error" => FinishReason::Error,
+        "error" | "insufficient_system_resource" | "network_error" | "function_call_filter" => {
+            FinishReason::Error
+        }
         _ => FinishReason::Other,
     }
 }

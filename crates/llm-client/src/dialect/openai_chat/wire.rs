@@ -45,6 +45,7 @@ wire! {
         refusal: Text<'a> = "refusal",
         reasoning_content: Text<'a> = "reasoning_content",
         reasoning: Text<'a> = "reasoning",
+        reasoning_text: Text<'a> = "reasoning_text",
         reasoning_details: Few<Raw<'a>, 1> = "reasoning_details",
         tool_calls: Few<Call<'a>, 1> = "tool_calls",
         /// A [`Function`].

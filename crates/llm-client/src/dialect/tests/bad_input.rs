@@ -250,6 +250,18 @@ fn pages_texts_and_values_of_no_shape_are_typed_errors() {
                 && line.contains("Protocol: an event of the stream is not valid JSON"),
             "{line}"
         );
+        // An error in a line of its own.
+        for error in [
+            r#"{"error":{"message":"no room","code":503}}"#,
+            r#"error: {"error":{"message":"no room","code":503}}"#,
+        ] {
+            let stream = format!("{}{error}\n", own.events(&[own.begin, own.text]));
+            let line = own.says(stream.as_bytes());
+            assert!(
+                line.starts_with(r#"text "Hi""#) && line.ends_with("Overloaded: no room"),
+                "{error}: {line}"
+            );
+        }
         // A gateway's error under a good status, plain and in a stream.
         for error in [r#"{"error":{"message":"no room","code":503}}"#, r#"{"error":"no room"}"#] {
             let line = own.says(error.as_bytes());

@@ -14,7 +14,7 @@ use llm_types::{Error, ErrorKind, Secret};
 
 use super::key_from;
 use crate::config::reader::Entry;
-use crate::config::schema::resolve;
+use crate::config::reader::resolve;
 use crate::config::tree::Value;
 
 /// How long a command may take: it may ask the user for a passphrase.

@@ -17,8 +17,7 @@ use llm_types::{Error, ErrorKind, Secret};
 use self::command::Command;
 pub use self::keyring::{keyring_key, remove_keyring_key, set_keyring_key};
 pub use self::view::{KeyForm, KeyState, KeyView};
-use super::reader::{Entry, Place, Section};
-use super::schema::resolve;
+use super::reader::{Entry, Place, Section, resolve};
 use super::tree::Value;
 use crate::nearest::any_of;
 

@@ -12,9 +12,9 @@ use llm_types::Error;
 pub(super) use self::groups::{Balance, ChainEntry, MemberEntry, PoolEntry};
 pub(super) use self::provider::{EndpointEntry, ModelEntry, ProviderEntry};
 pub(super) use self::rules::{BudgetEntry, LimitEntry, Per};
-pub(super) use self::values::{Located, Setting, resolve};
+pub(super) use self::values::{Located, Setting};
 use self::values::{guarded, merge_settings, named, settings_of, with_settings};
-use super::reader::{Entry, Place, Section, Source};
+use super::reader::{Entry, Place, Section, Source, resolve};
 use super::seeds::SeedKind;
 use crate::names;
 

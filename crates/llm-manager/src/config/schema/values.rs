@@ -1,6 +1,6 @@
 //! The kinds of values that stand in many places: names, addresses, settings, counts, headers.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use llm_client::dialect::{Dialect, ThinkTags};
@@ -8,7 +8,7 @@ use llm_client::settings::{self, Settings};
 use llm_client::transport::Endpoint;
 use llm_types::{Error, Extra};
 
-use crate::config::reader::{Entry, Place, Section};
+use crate::config::reader::{Entry, Place, Section, resolve};
 use crate::config::tree::Value;
 use crate::nearest::did_you_mean;
 
@@ -193,12 +193,4 @@ const GUARDED: &[&str] =
 
 pub(super) fn guarded(settings: &[Setting]) -> Option<&Setting> {
     settings.iter().find(|setting| GUARDED.contains(&setting.key))
-}
-
-/// A path in a file: from the file's folder, or from home behind `~/`.
-pub(in crate::config) fn resolve(path: &str, folder: &Path, home: Option<&Path>) -> PathBuf {
-    match (path.strip_prefix("~/"), home) {
-        (Some(rest), Some(home)) => home.join(rest),
-        _ => folder.join(path),
-    }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use llm_types::Error;
 
-use super::{SeedKind, load_seed_text};
+use super::SeedKind;
 use crate::Aggregator;
-use crate::config::{Loaded, Sources};
+use crate::config::{Loaded, Sources, load_seed_text};
 
 impl Aggregator {
     /// Every model of a map from provider to its models, as JSON, in the order of the text:

@@ -6,8 +6,8 @@ use llm_client::Settings;
 use llm_types::Error;
 
 use crate::config::keys::{self, KeyEntry};
-use crate::config::reader::{Entry, Place, Section};
-use crate::config::schema::{Located, ModelEntry, ProviderEntry, Setting, resolve};
+use crate::config::reader::{Entry, Place, Section, resolve};
+use crate::config::schema::{Located, ModelEntry, ProviderEntry, Setting};
 use crate::config::tree::Value;
 
 /// How an older name becomes one of our settings.

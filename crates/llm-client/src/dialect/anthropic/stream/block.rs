@@ -25,6 +25,8 @@ pub(super) struct Said {
     apart: bool,
     /// Thoughts without a signature came last: more of them would be taken for the same block.
     unsigned: bool,
+    /// Citations that came behind their texts, of all texts.
+    late: Vec<Box<RawValue>>,
 }
 
 impl Said {
@@ -192,7 +194,11 @@ impl Open {
         match self.kind {
             // Citations come before their text; of those that do not, the text is gone.
             Kind::Text { citations, .. } => {
-                if let Some(value) = join(&citations) {
+                if citations.is_empty() {
+                    return;
+                }
+                said.late.extend(citations);
+                if let Some(value) = join(&said.late) {
                     let name = "citations".to_owned();
                     out.push(StreamEvent::Extra { choice: Some(0), name, value });
                 }

@@ -280,3 +280,23 @@ fn what_a_server_may_make_us_keep_is_bounded() {
     let frames: Vec<&str> = std::iter::once(START).chain(opened.iter().map(String::as_str)).collect();
     assert_eq!(run(&frames).1.unwrap_err().kind(), ErrorKind::TooLarge);
 }
+
+#[test]
+fn citations_behind_their_texts_are_kept_for_all_texts() {
+    let cite = |n: u32| {
+        format!(
+            r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"citations_delta","citation":{n}}}}}"#
+        )
+    };
+    let (one, two, three) = (cite(1), cite(2), cite(3));
+    let (events, result) = run(&[START, TEXT, HI, &one, &two, STOP, TEXT, HI, &three, STOP, END, MARK]);
+    result.unwrap();
+    let kept: Vec<&str> = events
+        .iter()
+        .filter_map(|event| match event {
+            StreamEvent::Extra { name, value, .. } if name == "citations" => Some(value.get()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kept.last(), Some(&"[1,2,3]"));
+}

@@ -55,6 +55,19 @@ fn raw(json: &str) -> Box<RawValue> {
 }
 
 #[test]
+fn a_call_without_arguments_goes_back_with_an_empty_object_whatever_word_it_came_with() {
+    for arguments in ["", " ", "null", "{}"] {
+        let call =
+            ToolCall { id: "a".into(), name: "f".into(), arguments: arguments.into(), ..ToolCall::default() };
+        let message = Message::new(Role::Assistant, vec![Part::ToolCall(call)]);
+        let request = ChatRequest { messages: vec![message], ..ChatRequest::default() };
+        let sent = encode(&request, &target(&Quirks::NONE), false).unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&sent.body).unwrap();
+        assert_eq!(body["messages"][0]["tool_calls"][0]["function"]["arguments"], "{}", "{arguments:?}");
+    }
+}
+
+#[test]
 fn the_worked_example_is_written_to_the_letter() {
     let request = from_json(
         r#"{"messages":[{"role":"developer","content":"Answer briefly."},

@@ -235,8 +235,8 @@ impl Serialize for SentCall<'_> {
             map.serialize_entry("type", "custom")?;
             map.serialize_entry("custom", &Custom { name, input: arguments })?;
         } else {
-            // No arguments are an empty object; a server may parse them.
-            let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+            // No arguments are an empty object, whatever word a server had for none; another may parse them.
+            let arguments = if matches!(arguments.trim(), "" | "null") { "{}" } else { arguments };
             map.serialize_entry("type", "function")?;
             map.serialize_entry("function", &Function { name, arguments })?;
         }

@@ -187,8 +187,11 @@ impl ChoiceState {
     }
 
     fn say(&mut self, said: &mut Said<'_>, shared: Shared<'_>, out: &mut Vec<StreamEvent>) {
-        let Said { content, refusal, reasoning_content, reasoning, reasoning_details, .. } = said;
-        self.think(reasoning_content.take().or(reasoning.take()), reasoning_details, shared, out);
+        let Said {
+            content, refusal, reasoning_content, reasoning, reasoning_text, reasoning_details, ..
+        } = said;
+        let thoughts = reasoning_content.take().or(reasoning.take()).or(reasoning_text.take());
+        self.think(thoughts, reasoning_details, shared, out);
         match std::mem::take(content) {
             Content::None => {}
             Content::Text(text) => self.text(text, out),

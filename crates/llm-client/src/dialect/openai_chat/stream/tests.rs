@@ -328,6 +328,9 @@ fn reasons_have_aliases_and_come_once() {
     for (word, reason) in [
         ("stop", FinishReason::Stop),
         ("eos", FinishReason::Stop),
+        ("eos_token", FinishReason::Stop),
+        ("content_filter: RECITATION", FinishReason::ContentFilter),
+        ("function_call_filter: MALFORMED_FUNCTION_CALL", FinishReason::Error),
         ("length", FinishReason::Length),
         ("model_length", FinishReason::Length),
         ("tool_calls", FinishReason::ToolCalls),
@@ -356,6 +359,7 @@ fn the_first_name_for_reasoning_that_holds_something_counts() {
         (r#"{"reasoning":"a"}"#, "a"),
         (r#"{"reasoning_content":"a","reasoning":"a"}"#, "a"),
         (r#"{"reasoning_content":"","reasoning":"b"}"#, "b"),
+        (r#"{"content":null,"reasoning_text":"c"}"#, "c"),
         (r#"{"reasoning":"a","reasoning_details":[{"type":"reasoning.text","text":"a"}]}"#, "a"),
         (r#"{"reasoning_details":[{"type":"reasoning.summary","summary":"s"}]}"#, "s"),
         (
@@ -543,6 +547,12 @@ fn usage_is_taken_from_wherever_it_stands_and_never_summed() {
             format!("{done}}}"),
             format!(r#"{{"choices":[],"usage":{}}}"#, usage(2)),
             r#"{"choices":[],"usage":null}"#.into(),
+        ],
+        // After the finish, then of nothing but zeros.
+        vec![
+            with(text, ""),
+            format!(r#"{done},"usage":{}}}"#, usage(2)),
+            r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#.into(),
         ],
         // Before a marker without a reason.
         vec![with(text, &format!(r#","usage":{}"#, usage(2))), "[DONE]".into()],
