@@ -199,6 +199,8 @@ impl StreamState {
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
         let index = choice.index.count().and_then(|n| u32::try_from(n).ok());
+        let open = self.choices.last().filter(|last| place > 0 && last.waits_for_calls());
+        let index = index.or(open.map(|last| last.index));
         let index = index.unwrap_or_else(|| u32::try_from(place).unwrap_or(u32::MAX));
         let at = self.choices.iter().position(|known| known.index == index).unwrap_or_else(|| {
             self.choices.push(ChoiceState::new(index, &self.target.quirks));

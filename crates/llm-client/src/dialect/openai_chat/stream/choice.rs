@@ -36,6 +36,8 @@ pub(super) struct ChoiceState {
     pub(super) repaired: bool,
     begun: bool,
     finished: bool,
+    /// It stopped for its calls, so it said.
+    promised: bool,
     /// It has thought.
     thought: bool,
     /// It has given something that a caller can use: text, a refusal, a sound or a part of the vendor's own.
@@ -59,6 +61,7 @@ impl ChoiceState {
             repaired: false,
             begun: false,
             finished: false,
+            promised: false,
             thought: false,
             answered: false,
             tags: Splitter::new(quirks.think_tags),
@@ -75,6 +78,11 @@ impl ChoiceState {
     /// Whether the server said why it stopped.
     pub(super) fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// Whether it stopped for calls that have not come: some servers put them into a choice of their own.
+    pub(super) fn waits_for_calls(&self) -> bool {
+        self.promised && self.calls.is_empty()
     }
 
     /// How many tool calls it has made.
@@ -120,6 +128,7 @@ impl ChoiceState {
             let native = native_finish_reason.take_owned().unwrap_or_else(|| word.into_owned());
             out.push(StreamEvent::Finish { choice: self.index, reason, native: Some(native) });
             self.finished = true;
+            self.promised = reason == FinishReason::ToolCalls;
         }
     }
 

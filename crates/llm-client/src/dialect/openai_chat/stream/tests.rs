@@ -831,3 +831,22 @@ fn an_endless_stream_is_remembered_only_so_far() {
     }
     assert_eq!(given, 1001, "one start and every member");
 }
+
+#[test]
+fn calls_in_a_nameless_choice_of_their_own_belong_to_the_one_that_stopped_for_them() {
+    let call = r#"{"finish_reason":"tool_calls","message":{"tool_calls":[{"id":"t","function":{"name":"f","arguments":"{}"}}]}}"#;
+    let body = |first: &str| format!(r#"{{"choices":[{first},{call}]}}"#);
+    let read = |first: &str| {
+        let body = body(first);
+        let response = crate::dialect::Dialect::OpenAiChat.decode_chat(body.as_bytes(), &TARGET).unwrap();
+        (response.choices.len(), response.text(), calls(&response).len())
+    };
+    let one = (1, "I look".to_owned(), 1);
+    assert_eq!(read(r#"{"finish_reason":"tool_calls","message":{"content":"I look"}}"#), one);
+    for other in [
+        r#"{"finish_reason":"stop","message":{"content":"I look"}}"#,
+        r#"{"finish_reason":"tool_calls","message":{"content":"I look","tool_calls":[{"id":"s","function":{"name":"f"}}]}}"#,
+    ] {
+        assert_eq!(read(other).0, 2, "{other}");
+    }
+}
