@@ -243,3 +243,21 @@ fn a_list_that_is_wrong_is_refused_with_its_place() {
         assert!(error.message().contains(says), "{list}: {error}");
     }
 }
+
+#[test]
+fn a_models_other_names_cost_the_same() {
+    let table = PriceTable::built_in();
+    for (provider, name, row) in [
+        ("xai", "grok-4", "grok-4-0709"),
+        ("openai", "gpt-4-0613", "gpt-4"),
+        ("openai", "gpt-3.5-turbo-0125", "gpt-3.5-turbo"),
+        ("openai", "gpt-5-chat-latest", "gpt-5"),
+        ("anthropic", "claude-opus-4-20250514", "claude-opus-4-0"),
+        ("gemini", "gemini-flash-latest", "gemini-3.8-flash"),
+        ("mistral", "mistral-large-2411", "mistral-large"),
+    ] {
+        let price = |name: &str| table.find(provider, name).map(|found| found.prices.all().to_vec());
+        assert!(price(row).is_some(), "{provider}/{row}");
+        assert_eq!(price(name), price(row), "{provider}/{name}");
+    }
+}
