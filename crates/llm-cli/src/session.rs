@@ -67,16 +67,18 @@ impl Session {
             Err(failure) if failure.exit == Exit::Key && model.api_key.is_none() => failure,
             opened => return opened,
         };
-        let stand_in = Model { api_key: Some("no-key".to_owned()), ..model.clone() };
-        let Ok(session) = configuration(Some(&stand_in), &[]).and_then(|loaded| {
-            let choice = loaded.choose(model.model.as_deref()).map_err(Failure::from)?;
-            Self::of(&loaded, &choice)
-        }) else {
-            return Err(missing);
-        };
+        let Some(session) = Self::keyless(model) else { return Err(missing) };
         let why = missing.lines().into_iter().next().unwrap_or_default();
         term.warn(&format!("the call itself would fail: {why}"));
         Ok(session)
+    }
+
+    /// The client of the model that the user means with a text in the key's place: for what is known without asking.
+    pub(crate) fn keyless(model: &Model) -> Option<Self> {
+        let stand_in = Model { api_key: Some("no-key".to_owned()), ..model.clone() };
+        let loaded = configuration(Some(&stand_in), &[]).ok()?;
+        let choice = loaded.choose(model.model.as_deref()).ok()?;
+        Self::of(&loaded, &choice).ok()
     }
 
     /// A client of the server that the user means, by the name of a provider or of one of its models, or by its address

@@ -92,7 +92,12 @@ async fn models_are_those_of_the_server() {
         .await
         .exits(3)
         .says(&["`nobody`", "shows the providers there are"]);
-    llm.run(&["count", "-m", "openai/gpt-5", "hi"]).await.exits(4).says(&["OPENAI_API_KEY", "--estimate"]);
+    llm.run(&["count", "-m", "gemini/gemini-2.5-flash", "hi"])
+        .await
+        .exits(4)
+        .says(&["API_KEY", "--estimate"]);
+    // Where the format has no count, nobody is asked, and no key is missed.
+    llm.run(&["count", "-m", "openai/gpt-5", "hi"]).await.exits(0).says(&["estimated"]);
     let server = llm_mock::MockConfig::new().models(["alpha", "beta\u{1b}[2J"]).start().await.unwrap();
     let url = server.base_url();
     let ran = llm.run(&["models", "--base-url", &url]).await.exits(0);
@@ -100,6 +105,7 @@ async fn models_are_those_of_the_server() {
     assert!(ran.out.starts_with("alpha\n"));
     let json = llm.run(&["models", "--base-url", &url, "--json"]).await.exits(0).json();
     assert_eq!((json["models"][0].as_str(), json["count"].as_u64()), (Some("alpha"), Some(2)));
+    assert_eq!(json["v"], 1);
     llm.write(".config/llm-rs/config.toml", &CONFIG.replace("http://127.0.0.1:1/v1", &url));
     let llm = llm.variable("LOCAL_KEY", "k");
     for name in ["local", "fast", "local/big"] {

@@ -83,10 +83,16 @@ fn count(args: &Count, term: &Arc<Term>) -> Result<Report, Failure> {
     }
     let runtime = crate::runtime(1)?;
     let _inside = runtime.enter();
-    let session = Session::open(&args.model, term).map_err(|failure| match failure.exit {
-        Exit::Key => failure.hint("set the key, or guess with --estimate, which needs none"),
-        _ => failure,
-    })?;
+    let session = match Session::open(&args.model, term) {
+        Ok(session) => session,
+        Err(failure) if failure.exit == Exit::Key => {
+            // Where the format has no count, nobody is asked, and a key is not missed.
+            let keyless = Session::keyless(&args.model).filter(|s| s.client.token_counter().is_none());
+            let hint = "set the key, or guess with --estimate, which needs none";
+            keyless.ok_or_else(|| failure.hint(hint))?
+        }
+        Err(failure) => return Err(failure),
+    };
     let model = Some(session.client.id().to_owned());
     let Some(counter) = session.client.token_counter() else { return Ok(estimate(model, &request)) };
     let call = Call::default();

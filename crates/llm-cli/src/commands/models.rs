@@ -35,7 +35,7 @@ pub(crate) fn run(args: &Models, term: &Arc<Term>) -> Result<Exit, Failure> {
     let models = models?;
     if args.json {
         let ids: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
-        term.json(&json!({ "models": ids, "count": ids.len(), "details": models }))?;
+        term.json(&json!({ "v": 1, "models": ids, "count": ids.len(), "details": models }))?;
     } else if models.is_empty() {
         term.note("the server lists no models");
     } else {

@@ -58,6 +58,7 @@ async fn steps(args: &Test, session: &Session, term: &Term) -> Result<Exit, Fail
     };
     if args.json {
         term.json(&json!({
+            "v": 1,
             "ok": failed.is_none(),
             "model": session.client.id(),
             "models": step_json(&models, session),
