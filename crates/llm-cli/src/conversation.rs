@@ -8,13 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use llm_types::{ChatRequest, Extra, Message, Role, messages_from_json};
-use serde_json::value::RawValue;
 
 use crate::args::Question;
 use crate::failure::Failure;
 use crate::prompt::{self, Parts};
 use crate::term::Term;
-use crate::tools_file::{self, Program};
+use crate::tools_file::{self, Program, check_json};
 
 /// What is asked, and what may be run for it.
 #[derive(Debug)]
@@ -116,18 +115,6 @@ fn earlier(path: &Path, term: &Arc<Term>) -> Result<Vec<Message>, Failure> {
         return Err(wrong("the object has no `messages`".to_owned()));
     };
     messages_from_json(list.get()).map_err(|invalid| wrong(invalid.inside("messages").to_string()))
-}
-
-/// Whether a text is JSON at all; if not, where it ceases to be.
-///
-/// # Errors
-/// The fault with its line and column.
-pub(crate) fn check_json(text: &str) -> Result<(), String> {
-    match serde_json::from_str::<&RawValue>(text) {
-        Ok(_) => Ok(()),
-        Err(_) if text.is_empty() => Err("it is empty, and JSON is wanted".to_owned()),
-        Err(error) => Err(format!("not JSON: {error}")),
-    }
 }
 
 /// Why there is no message.

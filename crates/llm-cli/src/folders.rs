@@ -1,11 +1,15 @@
-//! Where our own files lie besides the configuration.
+//! The environment, and where our own files lie besides the configuration.
 
 use std::path::PathBuf;
 
 use llm_manager::config::user_config;
 
 use crate::failure::Failure;
-use crate::session::variable;
+
+/// An environment variable that says something.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
 
 /// The folder that holds the user's configuration file.
 pub(crate) fn config() -> Option<PathBuf> {

@@ -12,7 +12,7 @@ use llm_types::{Error, ErrorKind, Prices};
 use crate::args::Model;
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
-use crate::folders;
+use crate::folders::{self, variable};
 use crate::term::{Term, safe};
 
 /// Stands for the model's name where a server is asked for its list and no model is meant.
@@ -167,11 +167,6 @@ pub(crate) fn sources<'a>(env: &'a dyn Fn(&str) -> Option<String>) -> Sources<'a
     sources.home = std::env::home_dir();
     sources.loopback = Some(Arc::new(start_mock));
     sources
-}
-
-/// An environment variable that says something.
-pub(crate) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
 pub(crate) fn warn(warnings: &[String], term: &Term) {

@@ -7,7 +7,6 @@ use std::path::Path;
 use llm_types::{ChatRequest, Extra, Invalid, Tool, ToolChoice};
 use serde_json::value::RawValue;
 
-use crate::conversation::check_json;
 use crate::failure::Failure;
 use crate::prompt;
 
@@ -148,6 +147,18 @@ fn name(tool: &Tool) -> Option<&str> {
 
 fn raw(json: String) -> Result<Box<RawValue>, Invalid> {
     RawValue::from_string(json).map_err(|e| Invalid::new("", e.to_string()))
+}
+
+/// Whether a text is JSON at all; if not, where it ceases to be.
+///
+/// # Errors
+/// The fault with its line and column.
+pub(crate) fn check_json(text: &str) -> Result<(), String> {
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(_) => Ok(()),
+        Err(_) if text.is_empty() => Err("it is empty, and JSON is wanted".to_owned()),
+        Err(error) => Err(format!("not JSON: {error}")),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::init;
 use crate::args::{Model, SetModel};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::folders;
 use crate::session;
 use crate::term::{Term, safe};
 
@@ -24,7 +25,7 @@ pub(crate) fn run(args: &SetModel, term: &Arc<Term>) -> Result<Exit, Failure> {
         Some(text) => text,
         None => {
             session::toml_only(&path, "a new file")?;
-            init::text(&session::variable)
+            init::text(&folders::variable)
         }
     };
     if let Some(kind) = SeedKind::of_file(&path) {

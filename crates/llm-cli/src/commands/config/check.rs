@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::args::ConfigCheck;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::folders;
 use crate::session;
 use crate::term::{Term, safe};
 
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &ConfigCheck, term: &Arc<Term>) -> Result<Exit, Failure>
 
 /// Checks one file by itself: our own variables are left out, since they are not the file's fault.
 pub(crate) fn one(file: &Path) -> Report {
-    let env = |name: &str| session::variable(name).filter(|_| !is_ours(name));
+    let env = |name: &str| folders::variable(name).filter(|_| !is_ours(name));
     let mut sources = session::sources(&env);
     sources.config = Some(file.to_owned());
     let loaded = load_or_all_errors(&sources).map_err(|errors| {
@@ -95,7 +96,7 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn everything(config: Option<PathBuf>) -> Report {
-    let mut sources = session::sources(&session::variable);
+    let mut sources = session::sources(&folders::variable);
     sources.config.clone_from(&config);
     Report::of(config, load_or_all_errors(&sources))
 }

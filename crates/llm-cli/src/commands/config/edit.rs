@@ -12,6 +12,7 @@ use crate::args::ConfigEdit;
 use crate::commands::init;
 use crate::exit::Exit;
 use crate::failure::{Failure, reason};
+use crate::folders;
 use crate::session;
 use crate::signals::Signals;
 use crate::term::Term;
@@ -22,7 +23,7 @@ use crate::term::Term;
 /// There is no editor or no terminal; the file cannot be written; what [`check`] finds.
 pub(crate) fn run(args: &ConfigEdit, term: &Arc<Term>) -> Result<Exit, Failure> {
     let path = session::own_file(args.config.as_deref())?;
-    let editor = session::variable("VISUAL").or_else(|| session::variable("EDITOR"));
+    let editor = folders::variable("VISUAL").or_else(|| folders::variable("EDITOR"));
     let Some(editor) = editor.filter(|editor| !editor.trim().is_empty()) else {
         let hint = format!("set VISUAL or EDITOR, or open {} yourself", path.display());
         return Err(Failure::usage("no editor is named").hint(hint));
@@ -33,7 +34,7 @@ pub(crate) fn run(args: &ConfigEdit, term: &Arc<Term>) -> Result<Exit, Failure> 
     }
     if !path.exists() {
         session::toml_only(&path, "a new file")?;
-        create_new(&path, &init::text(&session::variable)).map_err(session::file_failure)?;
+        create_new(&path, &init::text(&folders::variable)).map_err(session::file_failure)?;
     }
     let status = open(&editor, &path)?;
     if !status.success() {

@@ -18,7 +18,7 @@ use crate::{folders, session};
 /// # Errors
 /// Two files stand side by side of which only one can hold; the standard output cannot be written.
 pub(crate) fn run(args: &ConfigPath, term: &Arc<Term>) -> Result<Exit, Failure> {
-    let mut sources = session::sources(&session::variable);
+    let mut sources = session::sources(&folders::variable);
     sources.config.clone_from(&args.config);
     let mut files = search(&sources).map_err(Failure::from)?;
     // Where they can be read it is known which of them are; where they cannot, which would be.

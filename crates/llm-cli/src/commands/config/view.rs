@@ -9,6 +9,7 @@ use llm_provider::Provider;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::folders;
 use crate::session;
 
 /// What nobody said.
@@ -351,7 +352,7 @@ fn outlines<'a>(loaded: &'a Loaded, provider: &str, whose: &str) -> Vec<&'a Plac
 
 /// The variable that says where a provider is.
 fn variable(provider: &dyn Provider, address: &str) -> Option<String> {
-    let (name, url) = provider.spec()?.address_from(&session::variable)?;
+    let (name, url) = provider.spec()?.address_from(&folders::variable)?;
     let same = llm_client::transport::Endpoint::parse(&url).is_ok_and(|url| url.to_string() == address);
     same.then(|| name.to_owned())
 }

@@ -8,6 +8,7 @@ use llm_provider::catalogue;
 use crate::args::Init;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::folders;
 use crate::session;
 use crate::term::{Term, safe};
 
@@ -22,7 +23,7 @@ const DEFAULT: &str = "@DEFAULT@";
 /// # Errors
 /// [`Exit::Conflict`] when there is a file already, [`Exit::File`] when it cannot be written.
 pub(crate) fn run(args: &Init, term: &Arc<Term>) -> Result<Exit, Failure> {
-    let text = text(&session::variable);
+    let text = text(&folders::variable);
     let path = match &args.path {
         Some(path) => path.clone(),
         None => session::own_file(None)?,
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &Init, term: &Arc<Term>) -> Result<Exit, Failure> {
         }
     })?;
     term.note(&format!("{} is written, open to you alone", safe::path(&path)));
-    let keys = keys(&session::variable);
+    let keys = keys(&folders::variable);
     match (implied(&keys), keys.first()) {
         (Some((key, model)), _) => term.note(&format!("default: {model}, since {} is set", key.variable)),
         (None, Some(key)) => {
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &Init, term: &Arc<Term>) -> Result<Exit, Failure> {
             term.note("no key is set: `llm keys set PROVIDER` keeps one, `llm -m mock/echo hi` needs none");
         }
     }
-    let own = user_config(&session::variable, std::env::home_dir().as_deref());
+    let own = user_config(&folders::variable, std::env::home_dir().as_deref());
     let project = path.file_name().is_some_and(|name| name == "llm.toml");
     if args.path.is_some() && own.as_ref() != Some(&path) && !project {
         term.note(&format!("it is read when it is named: --config {}", safe::path(&path)));

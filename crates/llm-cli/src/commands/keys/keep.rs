@@ -39,7 +39,7 @@ impl Places {
                 .hint("write api_key = { file = \"…\" } into the configuration by hand"));
         }
         let folder = folders::config().ok_or_else(folders::homeless)?;
-        let config = llm_manager::config::user_config(&session::variable, std::env::home_dir().as_deref())
+        let config = llm_manager::config::user_config(&folders::variable, std::env::home_dir().as_deref())
             .ok_or_else(folders::homeless)?;
         let relative = format!("keys/{provider}");
         Ok(Self { config, key: folder.join("keys").join(provider), relative })
@@ -49,7 +49,7 @@ impl Places {
     fn text(&self) -> Result<String, Failure> {
         match std::fs::read_to_string(&self.config) {
             Ok(text) => Ok(text),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(init::text(&session::variable)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(init::text(&folders::variable)),
             Err(e) => Err(Failure::file("read", &self.config, &e)),
         }
     }
