@@ -14,9 +14,8 @@ use llm_types::{
 };
 use serde::Serialize;
 
-use super::{
-    Encoded, Hints, Quirks, WireTarget, events_of, head, no_count, no_embeddings, openai_chat, put_key,
-};
+use super::encoded::{head, put_key};
+use super::{Encoded, Hints, Quirks, WireTarget, events_of, no_count, no_embeddings, openai_chat};
 use crate::framing::SseFrame;
 
 /// A wire format of your own: bytes in, values out; no clock, no socket.
@@ -276,10 +275,11 @@ impl Encoded {
 
 #[cfg(test)]
 mod tests {
+    use http::header::ACCEPT;
     use llm_types::{Choice, FinishReason, Message};
 
     use super::*;
-    use crate::dialect::{ACCEPT, Dialect};
+    use crate::dialect::Dialect;
 
     /// Bodies are the text of the answer; a stream is whole after `over`, and forgets its end after `forget`.
     #[derive(Debug)]

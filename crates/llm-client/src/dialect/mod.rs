@@ -17,15 +17,16 @@
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use llm_types::{
     ChatRequest, ChatResponse, EmbeddingRequest, EmbeddingResponse, Error, ErrorKind, ModelInfo, Secret,
-    StreamEvent, TokenCount, Warning,
+    StreamEvent, TokenCount,
 };
 
-use crate::framing::{Decoder, JsonListDecoder, SseDecoder, SseFrame};
+use self::encoded::put_key;
+use self::stream_state::State;
+use self::target::KeptTarget;
+use crate::framing::{Decoder, JsonListDecoder, SseDecoder};
 use crate::lane::Limits;
 
 mod anthropic;
@@ -33,6 +34,7 @@ mod billing;
 mod body;
 mod custom;
 mod date;
+mod encoded;
 mod ending;
 mod error_body;
 mod events;
@@ -45,6 +47,8 @@ mod openai_chat;
 pub(crate) mod path;
 mod quirks;
 mod reasoning;
+mod stream_state;
+mod target;
 mod think_tags;
 mod tool_deltas;
 mod whole;
@@ -53,6 +57,7 @@ pub(crate) use self::billing::Billing;
 pub(crate) use self::whole::with_partial;
 
 pub use custom::{Codec, CodecStream, CustomDialect};
+pub use encoded::Encoded;
 pub use events::events_of;
 pub use quirks::{
     ALL_EFFORTS, AuthHeader, BodyMember, CountForm, EmbeddingsForm, EmptyContent, ErrorPattern, FileUrl,
@@ -60,6 +65,8 @@ pub use quirks::{
     ReplayWhen, SchemaLevel, Setting, StreamForm, StreamUsage, SystemRole, TagPair, ThinkTags, TokenLimit,
     ToolIds, Turns, UsageRule,
 };
+pub use stream_state::StreamState;
+pub use target::WireTarget;
 
 /// A wire format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,58 +80,6 @@ pub enum Dialect {
     Gemini,
     /// A format of a user's own.
     Custom(CustomDialect),
-}
-
-/// What a request is written for and an answer read from: one model at one endpoint.
-#[derive(Clone, Copy, Debug)]
-pub struct WireTarget<'a> {
-    /// The model's name on the wire.
-    pub model: &'a str,
-    /// How the endpoint differs.
-    pub quirks: &'a Quirks,
-    /// Who can read the signatures and encrypted reasoning of its answers (a provider's name): written into them, and
-    /// left out of requests to anybody else. `None`: nothing is written, and nothing left out.
-    pub origin: Option<&'a str>,
-}
-
-/// A [`WireTarget`] that is kept while an answer comes.
-#[derive(Debug)]
-struct KeptTarget {
-    model: String,
-    quirks: Quirks,
-    origin: Option<String>,
-}
-
-impl KeptTarget {
-    fn of(target: &WireTarget<'_>) -> Self {
-        let WireTarget { model, quirks, origin } = *target;
-        Self { model: model.to_owned(), quirks: *quirks, origin: origin.map(str::to_owned) }
-    }
-
-    fn lend(&self) -> WireTarget<'_> {
-        WireTarget { model: &self.model, quirks: &self.quirks, origin: self.origin() }
-    }
-
-    fn origin(&self) -> Option<&str> {
-        self.origin.as_deref()
-    }
-}
-
-/// A request on the wire, but for its address and its key.
-#[derive(Clone, Debug)]
-pub struct Encoded {
-    /// The method.
-    pub method: Method,
-    /// The path under the base URL, with its slash.
-    pub path: String,
-    /// The query, without its question mark.
-    pub query: Option<String>,
-    /// The headers of the format. The key is not among them.
-    pub headers: HeaderMap,
-    /// The body; empty where there is none.
-    pub body: Bytes,
-    /// What could not be said. They belong into the response.
-    pub warnings: Vec<Warning>,
 }
 
 /// A page of a list of models.
@@ -147,36 +102,6 @@ pub struct Hints {
 
 /// A message's member: who made its other members, and so can read them. Never sent.
 const MADE_BY: &str = "made_by";
-
-impl Encoded {
-    /// Puts a body under the path of this name.
-    fn new(method: Method, target: &WireTarget<'_>, leaf: &str, body: body::Body, stream: bool) -> Self {
-        let (path, query) = match target.quirks.paths {
-            Paths::Deployments { api_version } if method == Method::POST => (
-                format!("/deployments/{}/{leaf}", path::segment(target.model)),
-                Some(format!("api-version={api_version}")),
-            ),
-            Paths::Deployments { api_version } => {
-                (format!("/{leaf}"), Some(format!("api-version={api_version}")))
-            }
-            Paths::Plain | Paths::RawPredict { .. } => (format!("/{leaf}"), None),
-        };
-        Self::at(method, path, query, body, stream)
-    }
-
-    /// Puts a body under this path.
-    fn at(method: Method, path: String, query: Option<String>, body: body::Body, stream: bool) -> Self {
-        let mut headers = head(stream);
-        let (bytes, warnings) = body.finish();
-        let body = if method == Method::POST {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            bytes
-        } else {
-            Bytes::new()
-        };
-        Self { method, path, query, headers, body, warnings }
-    }
-}
 
 impl Dialect {
     /// Every format of this crate.
@@ -465,90 +390,6 @@ fn no_count(kind: ErrorKind) -> Error {
 /// The error of a format that has no embeddings.
 fn no_embeddings(kind: ErrorKind) -> Error {
     Error::new(kind, "this wire format has no embeddings")
-}
-
-/// The headers that say what is understood in answer.
-fn head(stream: bool) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    let accept = if stream { "text/event-stream" } else { "application/json" };
-    headers.insert(ACCEPT, HeaderValue::from_static(accept));
-    if stream {
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    }
-    headers
-}
-
-/// The key in the header that the quirks name.
-fn put_key(key: &Secret, quirks: &Quirks, headers: &mut HeaderMap) -> Result<(), Error> {
-    let wrong = |_| Error::new(ErrorKind::Config, "the key holds characters that no header may carry");
-    let (name, mut value) = match quirks.auth {
-        AuthHeader::Bearer => {
-            (AUTHORIZATION, HeaderValue::try_from(format!("Bearer {}", key.expose())).map_err(wrong)?)
-        }
-        AuthHeader::Named(name) => {
-            let name = HeaderName::try_from(name).map_err(|_| {
-                Error::new(ErrorKind::Config, format!("`{name}` is not the name of a header"))
-            })?;
-            (name, HeaderValue::try_from(key.expose()).map_err(wrong)?)
-        }
-    };
-    value.set_sensitive(true);
-    headers.insert(name, value);
-    Ok(())
-}
-
-/// What is remembered between the frames of one streamed answer.
-#[derive(Debug)]
-pub struct StreamState(State);
-
-#[derive(Debug)]
-enum State {
-    OpenAiChat(openai_chat::StreamState),
-    Anthropic(anthropic::StreamState),
-    Gemini(gemini::StreamState),
-    Custom(custom::CustomStream),
-}
-
-impl StreamState {
-    /// Takes one frame and adds its events to `out`.
-    ///
-    /// # Errors
-    /// The server's own error where the frame holds one; [`ErrorKind::Protocol`] for a frame that cannot be read;
-    /// [`ErrorKind::Truncated`], or [`ErrorKind::Connection`] before any content, for one that the end cut. Events
-    /// that are in `out` by then are true and come before the error. Nothing may follow.
-    pub fn step(&mut self, frame: SseFrame<'_>, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
-        match &mut self.0 {
-            State::OpenAiChat(state) => state.step(frame, out),
-            State::Anthropic(state) => state.step(frame, out),
-            State::Gemini(state) => state.step(frame, out),
-            State::Custom(state) => state.step(frame, out),
-        }
-    }
-
-    /// Whether the format's end marker came: the rest of the body means nothing.
-    #[must_use]
-    pub fn is_done(&self) -> bool {
-        match &self.0 {
-            State::OpenAiChat(state) => state.is_done(),
-            State::Anthropic(state) => state.is_done(),
-            State::Gemini(state) => state.is_done(),
-            State::Custom(state) => state.is_done(),
-        }
-    }
-
-    /// Ends the stream, after the end marker or a clean end of the body. A body that broke off is never a clean end.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Truncated`] when the answer is not whole, [`ErrorKind::Connection`] when no content came at all,
-    /// [`ErrorKind::Protocol`] when the end marker came without an answer.
-    pub fn finish(self, out: &mut Vec<StreamEvent>) -> Result<(), Error> {
-        match self.0 {
-            State::OpenAiChat(state) => state.finish(out),
-            State::Anthropic(state) => state.finish(out),
-            State::Gemini(state) => state.finish(out),
-            State::Custom(state) => state.finish(out),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use http::header::AUTHORIZATION;
-use llm_types::{ChatResponse, Collector, ErrorKind, Part, StreamEvent};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method};
+use llm_types::{ChatResponse, Collector, ErrorKind, Part, StreamEvent, Warning};
 
 use super::*;
 use crate::transport::Endpoint;
