@@ -26,6 +26,7 @@ use llm_types::{
 use self::encoded::put_key;
 use self::stream_state::State;
 use self::target::KeptTarget;
+use self::whole::Whole;
 use crate::framing::{Decoder, JsonListDecoder, SseDecoder};
 use crate::lane::Limits;
 
@@ -217,11 +218,19 @@ impl Dialect {
         target: &WireTarget<'_>,
         out: &mut Vec<StreamEvent>,
     ) -> Result<(), Error> {
-        match self {
-            Self::OpenAiChat => openai_chat::decode_events(body, target, out),
-            Self::Anthropic => anthropic::decode_events(body, target, out),
-            Self::Gemini => gemini::decode_events(body, target, out),
-            Self::Custom(custom) => custom.codec().decode_unstreamed(body, target, out),
+        let read: fn(&Whole<'_>, &WireTarget<'_>, &mut Vec<StreamEvent>) -> Result<(), Error> = match self {
+            Self::OpenAiChat => openai_chat::decode_events,
+            Self::Anthropic => anthropic::decode_events,
+            Self::Gemini => gemini::decode_events,
+            Self::Custom(custom) => return custom.codec().decode_unstreamed(body, target, out),
+        };
+        match Whole::of(body) {
+            Some(whole) => read(&whole, target, out),
+            None => {
+                let mut state = self.stream(target);
+                whole::frames(body, |frame| state.step(frame, out))?;
+                state.finish(out)
+            }
         }
     }
 

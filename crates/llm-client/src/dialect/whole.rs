@@ -8,21 +8,32 @@ use super::failure::{Failure, excerpt};
 use super::{WireTarget, error_body, json};
 use crate::framing::{SseDecoder, SseFrame};
 
-/// The text of a body that is a JSON object, and whether bytes in it were replaced. `None`: the body is a stream all the
-/// same; some gateways stream whatever they were asked for.
-///
-/// # Errors
-/// The failure that a body of another shape tells of; [`ErrorKind::Protocol`] for one that is no JSON.
-pub(crate) fn object<'a>(
-    body: &'a [u8],
-    target: &WireTarget<'_>,
-) -> Result<Option<(Cow<'a, str>, bool)>, Error> {
-    let (text, replaced) = json::text(body);
-    match text.as_bytes().first() {
-        Some(b'{') => Ok(Some((text, replaced))),
-        Some(b'[' | b'"') => Err(error_body::failure(&text, target)),
-        Some(_) if is_stream(&text) => Ok(None),
-        _ => Err(not_json(&text)),
+/// The text of a body that came in one piece and is no stream.
+pub(crate) struct Whole<'a> {
+    /// As it came.
+    pub(crate) bytes: &'a [u8],
+    pub(crate) text: Cow<'a, str>,
+    /// Whether bytes in it were replaced.
+    pub(crate) replaced: bool,
+}
+
+impl<'a> Whole<'a> {
+    /// `None`: the body is a stream all the same; some gateways stream whatever they were asked for.
+    pub(crate) fn of(body: &'a [u8]) -> Option<Self> {
+        let (text, replaced) = json::text(body);
+        (!is_stream(&text)).then_some(Self { bytes: body, text, replaced })
+    }
+
+    /// Checks that it is a JSON object.
+    ///
+    /// # Errors
+    /// The failure that a body of another shape tells of; [`ErrorKind::Protocol`] for one that is no JSON.
+    pub(crate) fn is_object(&self, target: &WireTarget<'_>) -> Result<(), Error> {
+        match self.text.as_bytes().first() {
+            Some(b'{') => Ok(()),
+            Some(b'[' | b'"') => Err(error_body::failure(&self.text, target)),
+            _ => Err(not_json(&self.text)),
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use llm_types::{Error, StreamEvent};
 
 use super::stream::{StreamState, no_answer, tells_error};
 use super::wire::Answer;
-use crate::dialect::{WireTarget, error_body, json, whole};
+use crate::dialect::{WireTarget, error_body, json, whole::Whole};
 
 /// Reads the body of a 200, as the events of a stream. Events that were given before an error are true.
 ///
@@ -13,29 +13,26 @@ use crate::dialect::{WireTarget, error_body, json, whole};
 /// The server's own error, where the body holds one; [`Protocol`](llm_types::ErrorKind::Protocol) where it holds no
 /// answer.
 pub(crate) fn decode_events(
-    body: &[u8],
+    whole: &Whole<'_>,
     target: &WireTarget<'_>,
     out: &mut Vec<StreamEvent>,
 ) -> Result<(), Error> {
-    let Some((text, replaced)) = whole::object(body, target)? else {
-        let mut state = StreamState::new(target);
-        whole::frames(body, |frame| state.step(frame, out))?;
-        return state.finish(out);
-    };
+    whole.is_object(target)?;
+    let Whole { text, replaced, .. } = whole;
     let mut scratch = String::new();
     let mut answer = Answer::default();
-    let repaired = json::parse_into(&mut answer, &text, &mut scratch)
+    let repaired = json::parse_into(&mut answer, text, &mut scratch)
         .map_err(|error| json::broken("the body", &error))?;
     let failed = tells_error(&answer);
     if !failed && answer.choices.is_empty() {
         // A status inside tells a failure of a shape of the server's own.
-        let told = error_body::parse(&text).filter(|failure| failure.status.is_some());
+        let told = error_body::parse(text).filter(|failure| failure.status.is_some());
         return Err(told.map_or_else(no_answer, |failure| failure.into_error(StatusCode::OK, target)));
     }
     let state = StreamState::new(target);
     if failed {
         state.broken_off(&mut answer, out);
-        return Err(error_body::failure(&text, target));
+        return Err(error_body::failure(text, target));
     }
-    state.whole(&mut answer, replaced || repaired, out)
+    state.whole(&mut answer, *replaced || repaired, out)
 }

@@ -754,7 +754,9 @@ fn a_body_without_events_is_read_as_what_it_is() {
     let error = result.unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::NotFound, "no such model"));
     let whole = |body: &str| {
-        crate::dialect::openai_chat::decode_events(body.as_bytes(), &TARGET, &mut Vec::new()).unwrap_err()
+        crate::dialect::Dialect::OpenAiChat
+            .decode_unstreamed(body.as_bytes(), &TARGET, &mut Vec::new())
+            .unwrap_err()
     };
     let error = whole(r#"{"code":500,"msg":"internal","data":null,"success":false}"#);
     assert_eq!((error.kind(), error.message()), (ErrorKind::Server, "internal"));
