@@ -6,10 +6,14 @@ use std::path::Path;
 use http::{HeaderMap, StatusCode};
 use llm_client::dialect::{Hints, WireTarget};
 use llm_client::framing::SseDecoder;
-use llm_types::{ChatRequest, ChatResponse, Collector, Error, ErrorKind};
+use llm_types::{ChatRequest, ChatResponse, Collector, Error, ErrorKind, FinishReason};
 use serde_json::Value;
 
 use super::*;
+
+/// A server of which nothing is known.
+const PLAIN: WireTarget<'static> =
+    WireTarget { model: "some-model", quirks: &Quirks::NONE, origin: Some("us") };
 
 struct Recorded {
     name: String,
@@ -56,6 +60,12 @@ fn read(one: &Recorded, target: &WireTarget<'_>) -> Result<ChatResponse, Error> 
     let mut collector = Collector::new();
     events.into_iter().for_each(|event| collector.push(event));
     Ok(collector.finish())
+}
+
+fn refused(one: &Recorded, target: &WireTarget<'_>) -> Error {
+    let status = u16::try_from(one.json["status"].as_u64().unwrap()).unwrap();
+    let status = StatusCode::from_u16(status).unwrap();
+    one.row.dialect.classify(status, &HeaderMap::new(), &one.body, target, Hints::default())
 }
 
 #[test]
@@ -160,9 +170,94 @@ fn what_was_refused_is_told_by_the_rows_own_patterns() {
         };
         let quirks = one.row.quirks_for(&one.model);
         let target = WireTarget { model: &one.model, quirks: &quirks, origin: None };
-        let status = u16::try_from(one.json["status"].as_u64().unwrap()).unwrap();
-        let status = StatusCode::from_u16(status).unwrap();
-        let error = one.row.dialect.classify(status, &HeaderMap::new(), &one.body, &target, Hints::default());
+        let error = refused(one, &target);
         assert_eq!((error.kind(), error.is_retryable()), (kind, false), "{}: {error:?}", one.name);
+    }
+}
+
+#[test]
+fn answers_say_what_they_say_also_where_nothing_is_known_of_their_server() {
+    let rows = recorded();
+    let read_plainly = |name: &str| {
+        let one = rows.iter().find(|one| one.name == name).unwrap_or_else(|| panic!("{name}"));
+        read(one, &PLAIN).unwrap_or_else(|error| panic!("{name}: {error:?}"))
+    };
+    if rows.is_empty() {
+        return;
+    }
+    for (name, text, finish) in [
+        ("openai-text-stream.sse", "lantern-42", FinishReason::Stop),
+        ("openai-text.json", "OK.", FinishReason::Stop),
+        ("openai-two-choices-stream.sse", "cobalt", FinishReason::Stop),
+        ("groq-usage-sent-twice-stream.sse", "stream identity probe", FinishReason::Stop),
+        ("mistral-thinking-parts.json", "2 + 2 = 4", FinishReason::Stop),
+        ("mistral-thinking-parts-stream.sse", "2 + 2 = 4", FinishReason::Stop),
+        ("snowflake-empty-placeholders.json", "4", FinishReason::Stop),
+        ("xai-total-includes-reasoning.json", "Hello", FinishReason::Stop),
+        ("openrouter-comments-reasoning-details-signature-stream.sse", "7.75", FinishReason::Stop),
+        ("openai-length-spent-on-reasoning-stream.sse", "", FinishReason::Length),
+        ("deepseek-logprobs-of-thinking-cut-by-length-stream.sse", "", FinishReason::Length),
+    ] {
+        let response = read_plainly(name);
+        assert_eq!((response.text().as_str(), response.finish_reason()), (text, Some(finish)), "{name}");
+    }
+    for (name, arguments, finish) in [
+        (
+            "openai-tool-arguments-cut-by-length.json",
+            r#"{"summary":"The cache warmer raced"#,
+            FinishReason::Length,
+        ),
+        (
+            "openrouter-cut-tool-call-says-tool-calls-stream.sse",
+            r#"{"summary":"The cache warmer raced"#,
+            FinishReason::ToolCalls,
+        ),
+        ("groq-two-parallel-tool-calls.json", "null", FinishReason::ToolCalls),
+        (
+            "deepseek-thinking-then-tool-call-stream.sse",
+            r#"{"city": "Tokyo, Japan"}"#,
+            FinishReason::ToolCalls,
+        ),
+        ("venice-null-names-late-arguments-stream.sse", r#"{"a": 17, "b": 25}"#, FinishReason::ToolCalls),
+        (
+            "xai-reasoning-whole-tool-call-stream.sse",
+            r#"{"location":"San Francisco"}"#,
+            FinishReason::ToolCalls,
+        ),
+        ("gemini-openai-path-empty-call-id.json", "{}", FinishReason::ToolCalls),
+        ("mistral-tool-arguments-cut-by-length-stream.sse", "", FinishReason::Length),
+    ] {
+        let response = read_plainly(name);
+        let found = response.tool_calls().next().map(|call| call.arguments.clone());
+        assert_eq!((found.as_deref(), response.finish_reason()), (Some(arguments), Some(finish)), "{name}");
+    }
+    let usage = read_plainly("xai-total-includes-reasoning.json").usage.unwrap();
+    assert_eq!((usage.input_total(), usage.output_total(), usage.total()), (12, 229, 241));
+    let refused = read_plainly("openai-refusal.json");
+    assert_eq!(refused.refusal().as_deref(), Some("I'm sorry, but I can't assist with that request."));
+    let native = read_plainly("openrouter-cut-tool-call-says-tool-calls-stream.sse").choices[0]
+        .native_finish_reason
+        .clone();
+    assert_eq!(native.as_deref(), Some("length"));
+}
+
+#[test]
+fn errors_have_their_kinds_also_where_nothing_is_known_of_their_server() {
+    for one in recorded().iter().filter(|one| one.json["status"] != 200) {
+        use ErrorKind as K;
+        let name = &one.name;
+        let kind = match name.as_str() {
+            "openai-error-404-unknown-model.json" | "venice-error-404-plain-string.json" => K::ModelNotFound,
+            "mistral-error-401-detail.json" | "groq-error-401-without-param.json" => K::Authentication,
+            "llamacpp-error-400-context-size.json" | "llamacpp-error-400-context-size.request.json" => {
+                K::ContextLength
+            }
+            "llamacpp-error-500-not-retryable.json" => K::Server,
+            _ => K::InvalidRequest,
+        };
+        let target = WireTarget { model: &one.model, ..PLAIN };
+        let error = refused(one, &target);
+        assert_eq!(error.kind(), kind, "{name}: {error:?}");
+        assert!(!error.message().is_empty() && !error.message().starts_with("HTTP"), "{name}: {error:?}");
     }
 }
